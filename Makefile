@@ -1,0 +1,67 @@
+# `make studio` and `make test` build .venv from nothing, then open the studio or run the tests. `make help` lists the rest.
+# A CPU build of PyTorch: make TORCH="torch==2.13.0 --index-url ADDRESS" with the address that pytorch.org gives for it.
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH ?= torch==2.13.0
+STUDIO ?=
+PYTEST ?=
+
+BIN := $(VENV)/bin
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-input
+PINS := pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help studio test test-all browser format lint types check weights clean
+
+help: ## list these commands
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
+
+studio: $(VENV)/ready ## open the studio in the browser
+	@$(BIN)/steer studio $(STUDIO)
+
+test: $(VENV)/ready-dev ## run the tests
+	@$(BIN)/python -m pytest $(PYTEST)
+
+test-all: $(VENV)/ready-dev ## run the slow tests too
+	@$(BIN)/python -m pytest -m "not gpu and not browser" $(PYTEST)
+
+browser: $(VENV)/ready-dev ## drive the studio in headless Chromium
+	@$(BIN)/python -m pytest -m browser tests $(PYTEST)
+
+format: $(VENV)/ready-dev ## lay out the code
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format --quiet .
+
+lint: $(VENV)/ready-dev ## check style, layout and the one-way import rule
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+
+types: $(VENV)/ready-dev ## check types
+	@$(BIN)/mypy
+
+check: lint types test ## everything a change must pass
+
+clean: ## remove the environment and what builds and runs leave behind
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .coverage htmlcov
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environment. PyTorch goes first and alone, so that whichever build TORCH names is the one all else finds.
+define build
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+  || { echo "this needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+@echo "Building the environment in $(VENV); the first time this takes a few minutes."
+@$(PYTHON) -m venv $(VENV)
+@$(PIP) $(TORCH)
+@$(PIP) --constraint constraints.txt --editable '.[$(1)]' --config-settings editable_mode=compat
+endef
+
+$(VENV)/ready: $(PINS)
+	$(call build,video)
+	@touch $@
+
+$(VENV)/ready-dev: $(PINS)
+	$(call build,dev)
+	@touch $(VENV)/ready $@

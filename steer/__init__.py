@@ -1,0 +1,112 @@
+"""latent-steer: find the knobs in any image generator, measure what each really does, and turn them."""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from steer.attribute import Attribute, Measurer
+    from steer.backend import Backend, Condition, Sampler, Stage, State
+    from steer.errors import SteerError
+    from steer.finder import Finder
+    from steer.generator import Generator
+    from steer.knob import Knob, KnobSet, LinearKnob, RingKnob, Window, adopt, load_knobs
+    from steer.latent import Latent, concatenate
+    from steer.layout import Layout
+    from steer.pictures import sheet
+    from steer.recipe import Recipe
+    from steer.registry import (
+        find,
+        list_attributes,
+        list_finders,
+        list_generators,
+        load_finder,
+        load_generator,
+        load_measurer,
+        measure_attributes,
+        shipped_knobs,
+    )
+    from steer.seeds import parse_seeds
+    from steer.space import Space
+    from steer.steering import Steering, Turn
+    from steer.strip import strip
+    from steer.walk import Keyframe, Walk
+
+_MODULES = {
+    "attribute": "Attribute Measurer",
+    "backend": "Backend Condition Sampler Stage State",
+    "errors": "SteerError",
+    "finder": "Finder",
+    "generator": "Generator",
+    "knob": "Knob KnobSet LinearKnob RingKnob Window adopt load_knobs",
+    "latent": "Latent concatenate",
+    "layout": "Layout",
+    "pictures": "sheet",
+    "recipe": "Recipe",
+    "registry": (
+        "find list_attributes list_finders list_generators "
+        "load_finder load_generator load_measurer measure_attributes shipped_knobs"
+    ),
+    "seeds": "parse_seeds",
+    "space": "Space",
+    "steering": "Steering Turn",
+    "strip": "strip",
+    "walk": "Keyframe Walk",
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
+
+__all__ = [
+    "Attribute",
+    "Backend",
+    "Condition",
+    "Finder",
+    "Generator",
+    "Keyframe",
+    "Knob",
+    "KnobSet",
+    "Latent",
+    "Layout",
+    "LinearKnob",
+    "Measurer",
+    "Recipe",
+    "RingKnob",
+    "Sampler",
+    "Space",
+    "Stage",
+    "State",
+    "SteerError",
+    "Steering",
+    "Turn",
+    "Walk",
+    "Window",
+    "adopt",
+    "concatenate",
+    "find",
+    "list_attributes",
+    "list_finders",
+    "list_generators",
+    "load_finder",
+    "load_generator",
+    "load_knobs",
+    "load_measurer",
+    "measure_attributes",
+    "parse_seeds",
+    "sheet",
+    "shipped_knobs",
+    "strip",
+]
+
+__version__ = version("latent-steer")
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that ``import steer`` and ``steer --help`` stay quick."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'steer' has no attribute '{name}'")
+    value = getattr(import_module(f"steer.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,77 @@
+"""Attributes: numbers read off a picture, with kind, range and unit."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from steer.shapes import Amounts, Pictures
+
+AttributeKind = Literal["linear", "circular", "categorical"]
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """What one number read off a picture means.
+
+    Attributes:
+        name: its name, such as "heading".
+        kind: "linear", "circular" (degrees, 360 wraps to 0) or "categorical" (an index into ``classes``).
+        low: lower end of its range, in ``unit``.
+        high: upper end of its range, in ``unit``.
+        unit: "degree", "fraction", "class", ...
+        spread: one standard deviation of it in the data, in ``unit``; what leakage and reach are measured in.
+        classes: the class names of a categorical attribute.
+        summary: one line for a person.
+    """
+
+    name: str
+    kind: AttributeKind
+    low: float
+    high: float
+    unit: str
+    spread: float
+    classes: tuple[str, ...] = ()
+    summary: str = ""
+
+    def difference(self, value: Tensor, reference: Tensor) -> Tensor:
+        """Return ``value - reference``; the short way round for circles, 0 or 1 for classes.
+
+        >>> hue = Attribute("hue", "circular", 0, 360, "degree", 104)
+        >>> hue.difference(torch.tensor([10.0]), torch.tensor([350.0]))
+        tensor([20.])
+        """
+        if self.kind == "categorical":
+            return (value != reference).float()
+        difference = value - reference
+        return torch.remainder(difference + 180, 360) - 180 if self.kind == "circular" else difference
+
+
+UNIFORM_CIRCLE_SPREAD = 360 / math.sqrt(12)
+"""Spread of a uniform angle in degrees (103.9)."""
+
+
+@runtime_checkable
+class Measurer(Protocol):
+    """A set of attributes read off pictures in one go.
+
+    Attributes:
+        name: the name it is registered under.
+        attributes: what it measures.
+        reference: a registered generator whose own knobs are the truth for these attributes, where there is one.
+    """
+
+    name: str
+    attributes: Mapping[str, Attribute]
+    reference: str | None
+
+    def measure(self, images: Pictures) -> dict[str, Tensor]:
+        """Measure pictures (batch, 3, height, width) in [0, 1]; (batch,) per attribute, in its unit."""
+        ...
+
+    def in_domain(self, images: Pictures) -> Amounts:
+        """Return how far each picture is something this measurer knows, (batch,) in [0, 1]."""
+        ...

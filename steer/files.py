@@ -1,0 +1,80 @@
+"""Files: written under a temporary name and renamed; safetensors and JSON only."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from steer.errors import BadInput, BrokenFile
+
+PICKLE_SUFFIXES = frozenset({".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib"})
+HEADER_KEY = "latent_steer"
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that becomes ``path`` when the block succeeds.
+
+    Raises:
+        BadInput: the folder does not exist or cannot be written, or ``path`` is a folder.
+    """
+    path = Path(path)
+    folder = path.parent
+    if not folder.is_dir():
+        raise BadInput(f"the folder '{folder}' for '{path.name}' does not exist; make it first: mkdir -p '{folder}'")
+    if path.is_dir():
+        raise BadInput(f"'{path}' is a folder; give a file name inside it")
+    temporary = folder / f".{path.stem}-{uuid4().hex[:8]}{path.suffix}"
+    try:
+        temporary.touch(exist_ok=False)
+    except OSError as error:
+        raise BadInput(f"cannot write into '{folder}' ({error.strerror}); choose another folder") from error
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+    """Write tensors with a JSON header as one safetensors file, whole or not at all."""
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with atomic_path(path) as temporary:
+        save_file(contiguous, temporary, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `write_tensors` wrote.
+
+    Returns:
+        The tensors by name, and the JSON header (empty where the file has none).
+
+    Raises:
+        BadInput: there is no such file, or it is a pickle.
+        BrokenFile: it is not a whole safetensors file.
+    """
+    path = Path(path)
+    if path.suffix in PICKLE_SUFFIXES:
+        raise BadInput(f"'{path}' is a pickle, which can run code when it is read; convert it to safetensors first")
+    if not path.is_file():
+        raise BadInput(f"there is no file '{path}'")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get(HEADER_KEY, "{}"))
+            return {name: file.get_tensor(name) for name in file.keys()}, header
+    except (SafetensorError, json.JSONDecodeError, OSError) as error:
+        raise BrokenFile(f"'{path}' is not a whole safetensors file ({error}); fetch or make it again") from error

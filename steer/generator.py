@@ -1,0 +1,299 @@
+"""The engine: it runs any backend, and does once what every generator needs."""
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from threading import Lock
+from typing import final
+
+import torch
+from torch import Tensor
+
+from steer.backend import Backend, Condition, Sampler, Stage, State
+from steer.errors import BadInput, UnknownName, WrongGenerator
+from steer.latent import Latent
+from steer.shapes import Pictures
+from steer.space import Space
+from steer.steering import Steering
+
+Progress = Callable[[int, int], None]
+"""Called with how much is done and how much there is; it may raise `steer.errors.Cancelled` to stop the work."""
+
+LARGEST_CHUNK = 16
+CACHE_BYTES = 256 * 2**20
+
+
+@final
+class Generator:
+    """A generator to sample from, decode, observe and steer.
+
+    Pictures are made in chunks of a fixed size, the last one padded, so that the same call gives the same bits.
+
+    Attributes:
+        name: the name or folder it was loaded by.
+        backend: the plugin it runs.
+        device: where it runs.
+    """
+
+    def __init__(self, backend: Backend, *, name: str, device: torch.device | str = "cpu") -> None:
+        self.name = name
+        self.device = torch.device(device)
+        self.backend = backend.to(self.device)
+        self._cache = StateCache(CACHE_BYTES)
+
+    def __repr__(self) -> str:
+        height, width = self.backend.picture_size
+        return f"Generator({self.name!r}, {width}x{height}, spaces {', '.join(self.spaces)})"
+
+    @property
+    def spaces(self) -> Mapping[str, Space]:
+        """What can be steered, by name."""
+        return self.backend.spaces
+
+    @property
+    def conditions(self) -> Mapping[str, Condition]:
+        """What it can be asked for, by name."""
+        return self.backend.conditions
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of weights and configuration."""
+        return self.backend.fingerprint
+
+    def space(self, name: str) -> Space:
+        """Return a space by name.
+
+        Raises:
+            UnknownName: there is no such space.
+        """
+        if name not in self.spaces:
+            raise UnknownName("space", name, self.spaces)
+        return self.spaces[name]
+
+    def sample(
+        self,
+        seeds: Sequence[int],
+        *,
+        condition: Mapping[str, str | Sequence[str]] | None = None,
+        truncation: float = 1.0,
+    ) -> Latent:
+        """Draw latents, one row a seed; the same seed gives the same row in any batch.
+
+        Args:
+            seeds: whole numbers from 0 up.
+            condition: what to ask for, such as ``{"label": "robin"}``; one entry for all, or one per seed.
+            truncation: how far the dice are drawn in towards their mean, in (0, 1]; smaller is more typical.
+
+        Raises:
+            BadInput: seeds, condition or truncation are not usable.
+            UnknownName: there is no such condition or label.
+        """
+        if not seeds or not all(0 <= seed < 2**53 and seed == int(seed) for seed in seeds):
+            raise BadInput(f"seeds are whole numbers from 0 up, at least one; not {list(seeds)!r:.80}")
+        if not (math.isfinite(truncation) and 0 < truncation <= 1):
+            raise BadInput(f"truncation is above 0 and at most 1, not {truncation}")
+        asked = {name: self._condition_rows(name, value, len(seeds)) for name, value in (condition or {}).items()}
+        return self.backend.sample([int(seed) for seed in seeds], condition=asked, truncation=float(truncation)).to(
+            self.device
+        )
+
+    def _condition_rows(self, name: str, value: str | Sequence[str], count: int) -> list[str]:
+        if name not in self.conditions:
+            raise UnknownName("condition", name, self.conditions)
+        rows = [value] * count if isinstance(value, str) else list(value)
+        if len(rows) != count:
+            raise BadInput(f"condition '{name}' takes one entry or one per seed ({count}), not {len(rows)}")
+        choices = self.conditions[name].choices
+        for entry in rows:
+            if choices and entry not in choices:
+                raise UnknownName(name, entry, choices)
+        return rows
+
+    def decode(
+        self,
+        latent: Latent,
+        steering: Steering | None = None,
+        *,
+        sampler: Sampler | None = None,
+        progress: Progress | None = None,
+        chunk: int | None = None,
+    ) -> Pictures:
+        """Make the pictures of a latent, steered.
+
+        Differentiable in the latent's values and in the amounts. With no turns, or amounts of 0, the picture is
+        bit-equal to the unsteered one.
+
+        Args:
+            latent: what to decode.
+            steering: turns, with one amount or one per row.
+            sampler: steps, for generators that have a choice of them.
+            progress: called after every stage of every chunk.
+            chunk: rows run at a time; by default all, up to 16.
+
+        Returns:
+            Pictures (batch, 3, height, width) in [0, 1].
+
+        Raises:
+            WrongGenerator: a knob was found on other weights.
+            BadInput: a knob does not fit its space.
+        """
+        pictures = []
+        for state in self._run(latent, steering, sampler, progress, chunk):
+            pictures.append(self.backend.picture(state))
+        return torch.cat(pictures)[: len(latent)]
+
+    def film(
+        self, latent: Latent, steering: Steering | None = None, *, sampler: Sampler | None = None
+    ) -> Iterator[Pictures]:
+        """Yield the picture as it stands after each stage, (batch, 3, height, width); all rows in one chunk."""
+        steering = self._checked(steering, latent)
+        state = self.backend.begin(latent, sampler)
+        for stage in self.backend.stages(latent, sampler):
+            state = self.backend.advance(state, stage, steering)
+            yield self.backend.picture(state)
+
+    def observe(
+        self,
+        latent: Latent,
+        space: str,
+        steering: Steering | None = None,
+        *,
+        sampler: Sampler | None = None,
+        stage: int | None = None,
+        chunk: int | None = None,
+    ) -> Tensor:
+        """Return the values that pass in a space, (batch, *space.shape), before any turn in it.
+
+        Runs no further than it must.
+
+        Args:
+            latent: what to decode on the way.
+            space: the space to look at.
+            steering: turns made before.
+            sampler: steps, for generators that have a choice of them.
+            stage: index of the stage to look in; by default the first in which the space is met.
+            chunk: rows run at a time; by default all, up to 16.
+
+        Raises:
+            UnknownName: there is no such space, or it is not met in that stage.
+        """
+        self.space(space)
+        steering = self._checked(steering, latent)
+        seen = []
+        for rows in self._chunks(len(latent), chunk):
+            part, turns = latent.rows(rows), steering.rows(rows, len(latent))
+            stages = self.backend.stages(part, sampler)
+            met = [each.index for each in stages if space in each.spaces]
+            wanted = met[0] if stage is None else stage
+            if wanted not in met:
+                raise UnknownName(f"stage of space '{space}'", str(stage), map(str, met))
+            watch = _Watch(turns, space, wanted)
+            state = self.backend.begin(part, sampler)
+            for each in stages[: wanted + 1]:
+                state = self.backend.advance(state, each, watch)
+            seen.append(watch.values)
+        return torch.cat(seen)[: len(latent)]
+
+    def _checked(self, steering: Steering | None, latent: Latent) -> Steering:
+        steering = steering if steering is not None else Steering()
+        for turn in steering.turns:
+            knob = turn.knob
+            if knob.space not in self.spaces:
+                raise UnknownName("space", knob.space, self.spaces, f"the knob '{knob.name}' turns it")
+            made_for = knob.provenance.fingerprint
+            if made_for is not None and made_for != self.fingerprint:
+                raise WrongGenerator(
+                    f"the knob '{knob.name}'",
+                    made_for,
+                    self.fingerprint,
+                    "steer.adopt(knob, generator.fingerprint)",
+                )
+            if knob.shape != self.spaces[knob.space].shape:
+                raise BadInput(
+                    f"the knob '{knob.name}' has shape {knob.shape}, "
+                    f"space '{knob.space}' has {self.spaces[knob.space].shape}"
+                )
+            turn.amounts(len(latent))
+        return steering
+
+    def _chunks(self, count: int, chunk: int | None) -> Iterator[list[int]]:
+        size = chunk or min(count, LARGEST_CHUNK)
+        for start in range(0, count, size):
+            yield [min(row, count - 1) for row in range(start, start + size)]
+
+    def _run(
+        self,
+        latent: Latent,
+        steering: Steering | None,
+        sampler: Sampler | None,
+        progress: Progress | None,
+        chunk: int | None,
+    ) -> Iterator[State]:
+        steering = self._checked(steering, latent)
+        stages = self.backend.stages(latent, sampler)
+        chunks = list(self._chunks(len(latent), chunk))
+        for number, rows in enumerate(chunks):
+            part, turns = latent.rows(rows), steering.rows(rows, len(latent))
+            first = next((stage.index for stage in stages if turns.touches(stage)), 0)
+            state, done = self._resume(part, sampler, first)
+            for stage in stages[done:]:
+                state = self.backend.advance(state, stage, turns)
+                if progress is not None:
+                    progress(number * len(stages) + stage.index + 1, len(chunks) * len(stages))
+                if stage.index + 1 == first:
+                    self._keep(part, sampler, first, state)
+            yield state
+
+    def _resume(self, latent: Latent, sampler: Sampler | None, first: int) -> tuple[State, int]:
+        """Return a state to start from and the stages done by then: those before the first touched one, if kept."""
+        state = self._cache.get((latent.digest, sampler, first)) if first and not _traced(latent) else None
+        return (self.backend.begin(latent, sampler), 0) if state is None else (state, first)
+
+    def _keep(self, latent: Latent, sampler: Sampler | None, first: int, state: State) -> None:
+        if not _traced(latent):
+            self._cache.put((latent.digest, sampler, first), state)
+
+
+def _traced(latent: Latent) -> bool:
+    return any(values.requires_grad for values in latent.values.values())
+
+
+class _Watch:
+    """A steering that also keeps the values of one space in one stage."""
+
+    def __init__(self, steering: Steering, space: str, stage: int) -> None:
+        self.steering, self.space, self.stage = steering, space, stage
+        self.values = torch.empty(0)
+
+    def __call__(self, space: str, stage: Stage, values: Tensor) -> Tensor:
+        if (space, stage.index) == (self.space, self.stage):
+            self.values = values
+        return self.steering(space, stage, values)
+
+
+class StateCache:
+    """The states used last, up to a number of bytes; safe to share between threads."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._lock = limit, Lock()
+        self._states: OrderedDict[object, State] = OrderedDict()
+
+    def get(self, key: object) -> State | None:
+        """Return a state, or None."""
+        with self._lock:
+            if key in self._states:
+                self._states.move_to_end(key)
+            return self._states.get(key)
+
+    def put(self, key: object, state: State) -> None:
+        """Keep a state, dropping the ones unused for longest."""
+        if _bytes(state) > self._limit:
+            return
+        with self._lock:
+            self._states[key] = state
+            while sum(map(_bytes, self._states.values())) > self._limit:
+                self._states.popitem(last=False)
+
+
+def _bytes(state: State) -> int:
+    return sum(tensor.element_size() * tensor.nelement() for tensor in state.tensors.values())

@@ -1,0 +1,319 @@
+"""Knobs: one displacement of a space's values per amount, with unit, range, window and provenance."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from steer.errors import BadInput, BrokenFile, UnknownName
+from steer.files import read_tensors, write_tensors
+
+KNOB_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Window:
+    """The part of the way from latent to picture, [0, 1] coarse to fine, in which a turn acts."""
+
+    start: float = 0.0
+    end: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.end <= 1:
+            raise BadInput(f"a window is 0 <= start < end <= 1, not {self.start} to {self.end}")
+
+    def weight(self, interval: tuple[float, float]) -> float:
+        """Return how much of ``interval`` the window covers, 0 to 1.
+
+        >>> Window(0.25, 1.0).weight((0.0, 0.5))
+        0.5
+        """
+        low, high = interval
+        overlap = min(self.end, high) - max(self.start, low)
+        return min(max(overlap / (high - low), 0.0), 1.0)
+
+
+WHOLE = Window()
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a knob comes from.
+
+    Attributes:
+        generator: name of the generator it was found on.
+        fingerprint: hash of that generator's weights; None for a knob made by hand.
+        finder: name of the finder.
+        options: the finder's options.
+        scores: what was measured when it was found, such as a cross-validated score.
+    """
+
+    generator: str = ""
+    fingerprint: str | None = None
+    finder: str = "hand"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    scores: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Knob(Protocol):
+    """Something to turn: in a space, by an amount in its own unit.
+
+    Attributes:
+        name: a short name, such as "heading".
+        space: the space whose values it displaces.
+        shape: shape of one sample's values there.
+        unit: unit of the amount: "sigma", "degree" or "absolute".
+        range: the amounts between which pictures stay plausible, measured.
+        window: where on the way to the picture it acts.
+        attribute: the attribute it is meant to turn, where there is one.
+        provenance: where it comes from.
+    """
+
+    kind: ClassVar[str]
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def space(self) -> str: ...  # noqa: D102
+    @property
+    def shape(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
+    def unit(self) -> str: ...  # noqa: D102
+    @property
+    def range(self) -> tuple[float, float]: ...  # noqa: D102
+    @property
+    def window(self) -> Window: ...  # noqa: D102
+    @property
+    def attribute(self) -> str | None: ...  # noqa: D102
+    @property
+    def provenance(self) -> Provenance: ...  # noqa: D102
+
+    def displacement(self, values: Tensor, amount: Tensor, *, absolute: bool = False) -> Tensor:
+        """Return what to add to unsteered ``values`` (batch, *shape) for ``amount`` (batch,).
+
+        Exactly 0 for a relative amount of 0. An absolute amount is the coordinate to arrive at.
+        """
+        ...
+
+    def coordinate(self, values: Tensor) -> Tensor:
+        """Return where ``values`` stand along the knob, (batch,), in its unit."""
+        ...
+
+    def project(self, values: Tensor) -> Tensor:
+        """Return the part of ``values`` that the knob's turning can change, of the same shape."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class LinearKnob:
+    """A knob along a straight line.
+
+    Attributes:
+        direction: displacement for one unit, of the space's shape. In unit "sigma" its length is one standard
+            deviation of the space along it.
+    """
+
+    kind: ClassVar[str] = "linear"
+    name: str
+    space: str
+    direction: Tensor
+    unit: str = "sigma"
+    range: tuple[float, float] = (-3.0, 3.0)
+    window: Window = WHOLE
+    attribute: str | None = None
+    provenance: Provenance = Provenance()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """See `Knob`."""
+        return tuple(self.direction.shape)
+
+    def displacement(self, values: Tensor, amount: Tensor, *, absolute: bool = False) -> Tensor:
+        """See `Knob.displacement`."""
+        amount = amount - self.coordinate(values) if absolute else amount
+        return _rowwise(amount, values) * self.direction.to(values)
+
+    def coordinate(self, values: Tensor) -> Tensor:
+        """See `Knob.coordinate`."""
+        direction = self.direction.to(values).flatten()
+        return values.flatten(1) @ direction / direction.square().sum()
+
+    def project(self, values: Tensor) -> Tensor:
+        """See `Knob.project`."""
+        return _rowwise(self.coordinate(values), values) * self.direction.to(values)
+
+
+@dataclass(frozen=True, eq=False)
+class RingKnob:
+    """A knob round a circle: it rotates the values within a plane, for hue, heading and other angles.
+
+    Attributes:
+        plane: two orthonormal directions, (2, *shape); the angle counts from the first to the second.
+        radius: the typical distance from the centre, taken by an absolute turn where a sample's own is smaller.
+    """
+
+    kind: ClassVar[str] = "ring"
+    name: str
+    space: str
+    plane: Tensor
+    radius: float = 2**0.5
+    unit: str = "degree"
+    range: tuple[float, float] = (-180.0, 180.0)
+    window: Window = WHOLE
+    attribute: str | None = None
+    provenance: Provenance = Provenance()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """See `Knob`."""
+        return tuple(self.plane.shape[1:])
+
+    def displacement(self, values: Tensor, amount: Tensor, *, absolute: bool = False) -> Tensor:
+        """See `Knob.displacement`."""
+        first, second = self._coordinates(values)
+        angle = torch.deg2rad(amount)
+        if absolute:
+            radius = torch.hypot(first, second).clamp_min(self.radius)
+            moved_first, moved_second = radius * angle.cos() - first, radius * angle.sin() - second
+        else:
+            turn, shift = angle.cos() - 1, angle.sin()
+            moved_first, moved_second = turn * first - shift * second, shift * first + turn * second
+        return self._place(moved_first, moved_second, values)
+
+    def coordinate(self, values: Tensor) -> Tensor:
+        """See `Knob.coordinate`."""
+        first, second = self._coordinates(values)
+        return torch.rad2deg(torch.atan2(second, first))
+
+    def project(self, values: Tensor) -> Tensor:
+        """See `Knob.project`."""
+        return self._place(*self._coordinates(values), values)
+
+    def _coordinates(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        first, second = (values.flatten(1) @ self.plane.to(values).flatten(1).T).unbind(1)
+        return first, second
+
+    def _place(self, first: Tensor, second: Tensor, values: Tensor) -> Tensor:
+        plane = self.plane.to(values)
+        return _rowwise(first, values) * plane[0] + _rowwise(second, values) * plane[1]
+
+
+def _rowwise(amount: Tensor, values: Tensor) -> Tensor:
+    return amount.to(values).reshape(-1, *(1,) * (values.dim() - 1))
+
+
+KNOB_KINDS: Mapping[str, type[LinearKnob] | type[RingKnob]] = {kind.kind: kind for kind in (LinearKnob, RingKnob)}
+
+
+def knob_to_parts(knob: Knob) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Split a knob into JSON and tensors, the form it has in files and recipes."""
+    record: dict[str, Any] = {"kind": knob.kind}
+    tensors: dict[str, Tensor] = {}
+    for entry in fields(knob):  # type: ignore[arg-type]
+        value = getattr(knob, entry.name)
+        if isinstance(value, Tensor):
+            tensors[entry.name] = value.detach().cpu().float()
+        elif isinstance(value, Window):
+            record[entry.name] = [value.start, value.end]
+        elif isinstance(value, Provenance):
+            record[entry.name] = {part.name: getattr(value, part.name) for part in fields(value)}
+        else:
+            record[entry.name] = list(value) if isinstance(value, tuple) else value
+    return record, tensors
+
+
+def knob_from_parts(record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Knob:
+    """Put a knob together again.
+
+    Raises:
+        BrokenFile: the parts do not make a knob of a known kind.
+    """
+    parts: dict[str, Any] = {**record, **tensors}
+    kind = parts.pop("kind", None)
+    if kind not in KNOB_KINDS:
+        raise BrokenFile(f"a knob of kind '{kind}' is unknown here; there are {', '.join(KNOB_KINDS)}")
+    try:
+        parts["range"] = tuple(parts["range"])
+        parts["window"] = Window(*parts["window"])
+        parts["provenance"] = Provenance(**parts["provenance"])
+        return KNOB_KINDS[kind](**parts)
+    except (KeyError, TypeError) as error:
+        raise BrokenFile(f"the knob '{parts.get('name')}' is incomplete ({error}); find and save it again") from error
+
+
+class KnobSet(Mapping[str, Knob]):
+    """Knobs by name, and what their finder has to say about them.
+
+    Attributes:
+        report: diagnostics of the finder, JSON-able.
+    """
+
+    def __init__(self, knobs: Mapping[str, Knob], report: Mapping[str, Any] | None = None) -> None:
+        self._knobs = dict(knobs)
+        self.report: Mapping[str, Any] = dict(report or {})
+
+    def __getitem__(self, name: str) -> Knob:
+        if name not in self._knobs:
+            raise UnknownName("knob", name, self._knobs)
+        return self._knobs[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._knobs
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._knobs)
+
+    def __len__(self) -> int:
+        return len(self._knobs)
+
+    def __or__(self, other: "KnobSet") -> "KnobSet":
+        """Return both sets' knobs; a name in both is the other's."""
+        return KnobSet({**self._knobs, **other._knobs}, {**self.report, **other.report})
+
+    def __repr__(self) -> str:
+        return f"KnobSet({', '.join(self._knobs) or 'empty'})"
+
+    def save(self, path: str | Path) -> None:
+        """Write one safetensors file with a JSON header."""
+        records, tensors = [], {}
+        for knob in self.values():
+            record, parts = knob_to_parts(knob)
+            records.append(record)
+            tensors.update({f"{knob.name}/{name}": tensor for name, tensor in parts.items()})
+        write_tensors(path, tensors, {"schema": KNOB_SCHEMA, "kind": "knobs", "knobs": records, "report": self.report})
+
+    @classmethod
+    def load(cls, path: str | Path) -> "KnobSet":
+        """Read what `save` wrote.
+
+        Raises:
+            BadInput: there is no such file, or it is a pickle.
+            BrokenFile: it holds no knobs, or knobs of a newer schema.
+        """
+        tensors, header = read_tensors(path)
+        if header.get("kind") != "knobs":
+            raise BrokenFile(f"'{path}' holds no knobs; make such a file with: steer find FINDER GENERATOR --out FILE")
+        if header["schema"] > KNOB_SCHEMA:
+            raise BrokenFile(
+                f"'{path}' has knob schema {header['schema']}, newer than {KNOB_SCHEMA}; update latent-steer"
+            )
+        knobs = {}
+        for record in header["knobs"]:
+            prefix = f"{record['name']}/"
+            parts = {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+            knobs[record["name"]] = knob_from_parts(record, parts)
+        return cls(knobs, header["report"])
+
+
+def load_knobs(path: str | Path) -> KnobSet:
+    """Read a knob file."""
+    return KnobSet.load(path)
+
+
+def adopt(knob: Knob, fingerprint: str) -> Knob:
+    """Return the knob as one made for the weights with this fingerprint: the explicit way to insist."""
+    return replace(knob, provenance=replace(knob.provenance, fingerprint=fingerprint))  # type: ignore[type-var]

@@ -1,0 +1,92 @@
+"""Latents: the frozen values a generator turns into pictures."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from steer.errors import BadInput, UnknownName
+
+
+@dataclass(frozen=True, eq=False)
+class Latent:
+    """The input of a generator for a batch of pictures.
+
+    Attributes:
+        values: for each input space, its values (batch, *space.shape).
+        condition: what was asked for, one entry a row, such as ``{"label": ("robin", "owl")}``.
+        seeds: the seed of each row; None where the values are no longer those of a seed.
+        truncation: how far the dice were drawn in towards their mean, in (0, 1].
+    """
+
+    values: Mapping[str, Tensor]
+    condition: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    seeds: tuple[int | None, ...] = ()
+    truncation: float = 1.0
+
+    def __len__(self) -> int:
+        return len(next(iter(self.values.values())))
+
+    def __getitem__(self, space: str) -> Tensor:
+        """Return the values of an input space, (batch, *space.shape)."""
+        if space not in self.values:
+            raise UnknownName("input space", space, self.values)
+        return self.values[space]
+
+    def rows(self, index: Sequence[int]) -> "Latent":
+        """Return the named rows, in the order given, repeats allowed."""
+        rows = list(index)
+        return replace(
+            self,
+            values={name: values[rows] for name, values in self.values.items()},
+            condition={name: tuple(entries[i] for i in rows) for name, entries in self.condition.items()},
+            seeds=tuple(self.seeds[i] for i in rows),
+        )
+
+    def with_values(self, space: str, values: Tensor) -> "Latent":
+        """Return a latent with other values in one space; its rows are no longer those of their seeds."""
+        if values.shape != self[space].shape:
+            raise BadInput(
+                f"space '{space}' takes values of shape {tuple(self[space].shape)}, not {tuple(values.shape)}"
+            )
+        return replace(self, values={**self.values, space: values}, seeds=(None,) * len(self))
+
+    def to(self, device: torch.device | str) -> "Latent":
+        """Return the same latent on another device."""
+        return replace(self, values={name: values.to(device) for name, values in self.values.items()})
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of everything that the pictures depend on."""
+        digest = hashlib.sha256(f"{self.truncation}".encode())
+        for name in sorted(self.values):
+            digest.update(name.encode())
+            digest.update(self.values[name].detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+
+def concatenate(latents: Sequence[Latent]) -> Latent:
+    """Put batches of one generator together.
+
+    Raises:
+        BadInput: they differ in spaces, conditions or truncation.
+    """
+    first = latents[0]
+    for latent in latents[1:]:
+        if (latent.values.keys(), latent.condition.keys(), latent.truncation) != (
+            first.values.keys(),
+            first.condition.keys(),
+            first.truncation,
+        ):
+            raise BadInput("only latents with the same spaces, conditions and truncation can be put together")
+    return Latent(
+        values={name: torch.cat([latent[name] for latent in latents]) for name in first.values},
+        condition={
+            name: tuple(entry for latent in latents for entry in latent.condition[name]) for name in first.condition
+        },
+        seeds=tuple(seed for latent in latents for seed in latent.seeds),
+        truncation=first.truncation,
+    )

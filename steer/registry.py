@@ -1,0 +1,174 @@
+"""What is installed: generators, finders and measurers, found by entry point."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from steer.attribute import Measurer
+from steer.backend import Backend
+from steer.errors import BadInput, BrokenFile, UnknownName
+from steer.finder import Finder
+from steer.generator import Generator, Progress
+from steer.knob import KnobSet
+from steer.shapes import Pictures
+
+Group = Literal["generators", "finders", "attributes"]
+GeneratorLoader = Callable[[Path | None], Backend]
+"""What an entry point in ``steer.generators`` names: from a folder of weights, or None, to a backend."""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """An installed plugin: its name, the object it names and the distribution that brings it."""
+
+    name: str
+    target: str
+    distribution: str
+
+
+def registered(group: Group) -> dict[str, EntryPoint]:
+    """Return the entry points of a group by name, sorted."""
+    return {entry.name: entry for entry in sorted(entry_points(group=f"steer.{group}"), key=lambda entry: entry.name)}
+
+
+def _listed(group: Group) -> list[Registered]:
+    return [
+        Registered(entry.name, entry.value, entry.dist.name if entry.dist else "")
+        for entry in registered(group).values()
+    ]
+
+
+def list_generators() -> list[Registered]:
+    """List the generators that `load_generator` knows by name."""
+    return _listed("generators")
+
+
+def list_finders() -> list[Registered]:
+    """List the finders that `find` knows by name."""
+    return _listed("finders")
+
+
+def list_attributes() -> list[dict[str, Any]]:
+    """List every attribute of every installed measurer, as JSON-able objects with a ``name``."""
+    return [
+        {"measurer": entry, **asdict(attribute)}
+        for entry in registered("attributes")
+        for attribute in load_measurer(entry).attributes.values()
+    ]
+
+
+def _load(group: Group, what: str, name: str) -> Any:
+    entries = registered(group)
+    if name not in entries:
+        raise UnknownName(what, name, entries)
+    return entries[name].load()
+
+
+def load_generator(name_or_folder: str | Path, device: str = "auto") -> Generator:
+    """Load a generator by its registered name, or from a folder of weights.
+
+    Args:
+        name_or_folder: a name from `list_generators`, or a folder with ``config.json`` and ``weights.safetensors``.
+        device: "auto" (a GPU where there is one), "cpu", "cuda", ...
+
+    Raises:
+        UnknownName: there is neither such a name nor such a folder.
+        BrokenFile: the folder's files are not usable.
+    """
+    folder = Path(name_or_folder)
+    if str(name_or_folder) in registered("generators"):
+        name, where = str(name_or_folder), None
+    elif folder.is_dir():
+        name, where = _kind_of(folder), folder
+    else:
+        raise UnknownName("generator", str(name_or_folder), registered("generators"), "or give a folder of weights")
+    loader: GeneratorLoader = _load("generators", "generator", name)
+    return Generator(loader(where), name=where.name if where else name, device=_device(device))
+
+
+def _kind_of(folder: Path) -> str:
+    try:
+        return str(json.loads((folder / "config.json").read_text(encoding="utf-8"))["generator"])
+    except FileNotFoundError as error:
+        raise BadInput(f"the folder '{folder}' has no config.json, so it is no generator") from error
+    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise BrokenFile(f"'{folder / 'config.json'}' does not say which generator it is for ({error})") from error
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.zeros((), device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise BadInput(f"the device '{name}' cannot be used here; 'cpu' always can") from error
+
+
+def load_finder(name: str, **options: Any) -> Finder:
+    """Return a finder by its registered name, with options.
+
+    Raises:
+        UnknownName: there is no such finder.
+        BadInput: it does not have such options.
+    """
+    kind = _load("finders", "finder", name)
+    try:
+        finder: Finder = kind(**options)
+    except TypeError as error:
+        raise BadInput(f"the finder '{name}' cannot take these options: {error}") from error
+    return finder
+
+
+def find(finder: str | Finder, generator: Generator, *, progress: Progress | None = None, **options: Any) -> KnobSet:
+    """Find knobs of a generator.
+
+    Args:
+        finder: a name from `list_finders`, or a finder object.
+        generator: where to look.
+        progress: called as the work goes on.
+        **options: the finder's options, where it is given by name.
+    """
+    if isinstance(finder, str):
+        finder = load_finder(finder, **options)
+    elif options:
+        raise BadInput(f"options {', '.join(options)} go with a finder given by name; put them into the finder object")
+    return finder.find(generator, progress=progress)
+
+
+@cache
+def load_measurer(name: str) -> Measurer:
+    """Return a measurer by its registered name; loaded once."""
+    measurer: Measurer = _load("attributes", "measurer", name)()
+    return measurer
+
+
+def measure_attributes(images: Pictures, of: Generator) -> dict[str, Tensor]:
+    """Measure pictures by the measurer that judges a generator's pictures.
+
+    Args:
+        images: (batch, 3, height, width) in [0, 1].
+        of: the generator that they come from.
+
+    Returns:
+        (batch,) per attribute, in its unit.
+    """
+    with torch.no_grad():
+        return load_measurer(of.backend.measurer).measure(images.cpu())
+
+
+def shipped_knobs(generator: Generator) -> KnobSet:
+    """Return the knobs that come with a generator's weights; an empty set where none do."""
+    return generator.backend.shipped_knobs()
+
+
+def options_of(finder: str) -> Mapping[str, Any]:
+    """Return the names and types of a finder's options."""
+    kind = _load("finders", "finder", finder)
+    return {name: field.type for name, field in kind.__dataclass_fields__.items()}

@@ -1,0 +1,92 @@
+"""Steering: knobs with their amounts, applied to values as they pass."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from steer.backend import Stage
+from steer.errors import BadInput
+from steer.knob import Knob, Window
+from steer.shapes import Amounts
+
+Amount = float | Sequence[float] | Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Turn:
+    """One knob turned by an amount.
+
+    Attributes:
+        knob: what is turned.
+        amount: how far, in the knob's unit: one number, or one per sample.
+        window: where it acts; the knob's own window where None.
+        absolute: the amount is the coordinate to arrive at, instead of how far to go from where the sample is.
+    """
+
+    knob: Knob
+    amount: Amount
+    window: Window | None = None
+    absolute: bool = False
+
+    def amounts(self, batch: int) -> Amounts:
+        """Return one amount a sample, (batch,).
+
+        Raises:
+            BadInput: there are neither one nor ``batch`` amounts, or one of them is not finite.
+        """
+        amount = torch.as_tensor(self.amount, dtype=torch.float32)
+        if amount.dim() > 1 or amount.numel() not in (1, batch):
+            raise BadInput(
+                f"knob '{self.knob.name}' takes one amount or one per sample ({batch}), not {list(amount.shape)}"
+            )
+        if not bool(torch.isfinite(amount).all()):
+            raise BadInput(f"knob '{self.knob.name}' was turned by an amount that is not a number")
+        return amount.reshape(-1).expand(batch)
+
+    def weight(self, stage: Stage) -> float:
+        """Return how much of a stage the turn covers, 0 to 1."""
+        return (self.window or self.knob.window).weight(stage.interval)
+
+    @property
+    def idle(self) -> bool:
+        """Whether the turn changes nothing."""
+        amount = torch.as_tensor(self.amount)
+        return not (self.absolute or amount.requires_grad or bool((amount != 0).any()))
+
+
+class Steering:
+    """A set of turns; their order never matters.
+
+    Args:
+        turns: `Turn` objects, or pairs of a knob and an amount (a float or one per sample).
+    """
+
+    def __init__(self, turns: Iterable[Turn | tuple[Knob, Amount]] = ()) -> None:
+        whole = (turn if isinstance(turn, Turn) else Turn(*turn) for turn in turns)
+        self.turns: tuple[Turn, ...] = tuple(sorted(whole, key=lambda turn: (turn.knob.name, turn.knob.space)))
+
+    def __call__(self, space: str, stage: Stage, values: Tensor) -> Tensor:
+        """Return the steered values, (batch, *shape); the very same object where nothing is turned.
+
+        Every displacement is computed from the unsteered values; rows with amount 0 come back bit-equal.
+        """
+        steered = values
+        for turn in self.turns:
+            if turn.knob.space == space and not turn.idle and (weight := turn.weight(stage)) > 0:
+                amounts = turn.amounts(len(values)).to(values.device)
+                steered = steered + weight * turn.knob.displacement(values, amounts, absolute=turn.absolute)
+        return steered
+
+    def __repr__(self) -> str:
+        return f"Steering({', '.join(f'{turn.knob.name} {turn.amount}' for turn in self.turns)})"
+
+    def touches(self, stage: Stage) -> bool:
+        """Whether any turn changes values that pass in this stage."""
+        return any(turn.knob.space in stage.spaces and not turn.idle and turn.weight(stage) > 0 for turn in self.turns)
+
+    def rows(self, index: Sequence[int], batch: int) -> "Steering":
+        """Return the steering of some rows out of a batch."""
+        rows = list(index)
+        return Steering(replace(turn, amount=turn.amounts(batch)[rows]) for turn in self.turns)

@@ -1,0 +1,63 @@
+"""Strips: one knob over its range, on several birds."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from steer.errors import BadInput
+from steer.generator import Generator
+from steer.knob import Knob, Window
+from steer.layout import Layout
+from steer.recipe import Recipe
+from steer.steering import Steering, Turn
+
+UNIT_MARKS: Mapping[str, str] = {"sigma": "σ", "degree": "°"}
+
+
+def strip(
+    generator: Generator,
+    knob: Knob,
+    seeds: Sequence[int],
+    *,
+    amounts: Sequence[float] | None = None,
+    steps: int = 7,
+    condition: Mapping[str, str | Sequence[str]] | None = None,
+    truncation: float = 1.0,
+    window: Window | None = None,
+    absolute: bool = False,
+) -> Recipe:
+    """Lay out one knob at several amounts, a row for each seed, a column for each amount.
+
+    Args:
+        generator: what draws it.
+        knob: what is turned.
+        seeds: one row each.
+        amounts: one column each, in the knob's unit; by default ``steps`` of them evenly over its range.
+        steps: number of columns where no amounts are given.
+        condition: what to ask for.
+        truncation: see `Generator.sample`.
+        window: where the knob acts; its own window where None.
+        absolute: the amounts are coordinates to arrive at.
+
+    Returns:
+        The recipe of the strip: ``.save("strip.png")`` writes it, ``.image()`` shows it, ``.render()`` computes it.
+
+    >>> import steer
+    >>> birds = steer.load_generator("aviary")
+    >>> steer.strip(birds, steer.shipped_knobs(birds)["heading"], [0, 1], steps=3).render().shape
+    torch.Size([6, 3, 64, 64])
+    """
+    if amounts is None:
+        if steps < 2:
+            raise BadInput(f"a strip has at least 2 steps, not {steps}")
+        amounts = torch.linspace(*knob.range, steps).tolist()
+    latent = generator.sample(seeds, condition=condition, truncation=truncation)
+    rows = [row for row in range(len(latent)) for _ in amounts]
+    turn = Turn(knob, list(amounts) * len(latent), window, absolute)
+    mark = UNIT_MARKS.get(knob.unit, "")
+    layout = Layout(
+        columns=len(amounts),
+        column_labels=tuple(f"{amount:+.3g}{mark}" for amount in amounts),
+        row_labels=tuple(f"{seed}" for seed in seeds),
+    )
+    return Recipe.of(generator, latent.rows(rows), Steering([turn]), layout=layout)
