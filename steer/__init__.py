@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from steer.seeds import parse_seeds
     from steer.space import Space
     from steer.steering import Steering, Turn
-    from steer.strip import strip
+    from steer.strips import strip
     from steer.walk import Keyframe, Walk
 
 _MODULES = {
@@ -50,7 +50,7 @@ _MODULES = {
     "seeds": "parse_seeds",
     "space": "Space",
     "steering": "Steering Turn",
-    "strip": "strip",
+    "strips": "strip",
     "walk": "Keyframe Walk",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}

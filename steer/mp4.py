@@ -79,9 +79,7 @@ def _boxes(file: BinaryIO, span: Span) -> Iterator[tuple[bytes, Span]]:
 def _number_of(file: BinaryIO, keys: Span, wanted: bytes) -> int:
     """Return the number of a key, counted from 1; 0 where it is not there."""
     start, end = keys
-    for number, (_, (first, last)) in enumerate(
-        _boxes(file, (start + 8, end)), start=1
-    ):  # a count comes first
+    for number, (_, (first, last)) in enumerate(_boxes(file, (start + 8, end)), start=1):  # a count comes first
         if last - first == len(wanted):
             file.seek(first)
             if file.read(len(wanted)) == wanted:

@@ -158,9 +158,7 @@ def save_picture(image: Image.Image, path: str | Path, recipe_json: str | None =
         if suffix == ".png":
             options["pnginfo"] = as_png_text(recipe_json)
         else:
-            options["exif"] = as_exif(
-                recipe_json, JPEG_LIMIT if suffix in (".jpg", ".jpeg") else RECIPE_LIMIT
-            )
+            options["exif"] = as_exif(recipe_json, JPEG_LIMIT if suffix in (".jpg", ".jpeg") else RECIPE_LIMIT)
     with atomic_path(path) as temporary:
         image.convert("RGB").save(temporary, **options)
 
@@ -194,9 +192,7 @@ def as_comment(recipe_json: str) -> bytes:
 def _check_length(recipe: bytes, limit: int) -> None:
     if len(recipe) > limit:
         advice = "save as .png or .webp, which hold more" if limit < RECIPE_LIMIT else "split it up"
-        raise BadInput(
-            f"the recipe takes {len(recipe) >> 10} KiB, over the {limit >> 10} KiB allowed here; {advice}"
-        )
+        raise BadInput(f"the recipe takes {len(recipe) >> 10} KiB, over the {limit >> 10} KiB allowed here; {advice}")
 
 
 def read_recipe_text(path: str | Path) -> str | None:

@@ -123,13 +123,13 @@ def _write_mp4(frames: Iterator[Frame], path: Path, fps: float, recipe_json: str
 def _write_gif(frames: Iterator[Frame], path: Path, fps: float, recipe_json: str | None) -> None:
     # Pillow gathers every frame before it writes an animation; frames saved singly and joined here stay few.
     if fps > 50:
-        raise BadInput(
-            f"a GIF shows at most 50 frames per second, not {fps:g}; lower fps, or use .webp or .mp4"
-        )
+        raise BadInput(f"a GIF shows at most 50 frames per second, not {fps:g}; lower fps, or use .webp or .mp4")
     with path.open("wb") as file:
         for index, (levels, ticks) in enumerate(zip(frames, _ticks(fps, 100), strict=False)):
             single = io.BytesIO()
-            Image.fromarray(levels).quantize(256).save(single, "GIF", interlace=0)
+            image = Image.fromarray(levels)
+            palette = image.quantize(256, Image.Quantize.FASTOCTREE)
+            image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(single, "GIF", interlace=0)
             data = single.getvalue()
             colors = 3 << (data[10] & 7) + 1  # bytes in the colour table
             table, picture = data[13 : 13 + colors], data[13 + colors : -1]
@@ -156,9 +156,7 @@ def _write_webp(frames: Iterator[Frame], path: Path, fps: float, recipe_json: st
         animated, with_exif = 0x02, 0x08
         flags = animated | (with_exif if recipe_json is not None else 0)
         file.write(b"RIFF\0\0\0\0WEBP")
-        _write_chunk(
-            file, b"VP8X", struct.pack("<I", flags) + _three_bytes(width - 1) + _three_bytes(height - 1)
-        )
+        _write_chunk(file, b"VP8X", struct.pack("<I", flags) + _three_bytes(width - 1) + _three_bytes(height - 1))
         _write_chunk(file, b"ANIM", struct.pack("<IH", 0xFFFFFFFF, 0))  # white behind, loops for ever
         for levels, ticks in zip(chain([first], frames), _ticks(fps, 1000), strict=False):
             single = io.BytesIO()
