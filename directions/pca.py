@@ -1,0 +1,314 @@
+"""Principal components: turn one space along what varies most in another.
+
+After Härkönen et al. (2020), GANSpace, arXiv 2004.02546, section 3. Where the observed layer is affine in the dice,
+what their sampling and regression converge to is known in closed form: the right singular vectors of its matrix.
+"""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from steer.backend import Stage
+from steer.directions.plausible import plausible_range
+from steer.directions.readings import batches, space_values
+from steer.errors import BadInput
+from steer.generator import Generator, Progress
+from steer.knob import KnobSet, LinearKnob, Provenance
+from steer.latent import Latent
+from steer.space import Space
+
+FIRST_SEED = 10_000_000
+"""The first seed that is sampled; each ``seed`` of a finder has its own ten million."""
+
+FIRST_CHECKPOINT = 1_000
+LARGEST_SPACE = 4_096
+BATCH_VALUES = 2**22
+"""Observed values held in memory at a time, over all samples of a batch."""
+
+CLEAR_GAP = 0.05
+"""Neighbouring components are told apart where their variances differ by this part."""
+
+
+@dataclass(frozen=True, eq=False)
+class Components:
+    """Directions of a space, those with the largest effect first.
+
+    Attributes:
+        directions: (components, values), each as long as one standard deviation of the space along it.
+        variances: of the observed values along each, all that are known, falling.
+        total: what the shares of the components are taken of.
+        linear_share: how much of the observed variance the turned space explains linearly, 0 to 1.
+    """
+
+    directions: Tensor
+    variances: Tensor
+    total: float
+    linear_share: float
+
+
+@dataclass(frozen=True)
+class PCA:
+    """Finds the directions of one space along which another varies most.
+
+    Attributes:
+        observe: where to look: any space that is not plain dice.
+        space: where to turn; the observed space itself, or one that is met before it.
+        components: how many knobs.
+        samples: the most samples that are drawn, where there is no closed form.
+        condition: what to ask for, such as ``{"label": "robin"}``; left out, everything mixed.
+        seed: another seed draws other samples.
+        truncation: see `Generator.sample`.
+        tolerance: sampling stops when the components turned by less than this many degrees while the number of
+            samples doubled.
+        measure_ranges: whether to look at pictures for the plausible range of every knob; left out, -3 to 3.
+    """
+
+    observe: str = "layer:0"
+    space: str = "z"
+    components: int = 10
+    samples: int = 20_000
+    condition: Mapping[str, str] | None = None
+    seed: int = 0
+    truncation: float = 1.0
+    tolerance: float = 2.0
+    measure_ranges: bool = True
+
+    def find(self, generator: Generator, *, progress: Progress | None = None) -> KnobSet:
+        """Find the knobs ``pc0``, ``pc1``, ...; the largest entry of each direction is positive.
+
+        The report holds the method, the explained variance ratio of each component (its share of the variance that
+        the turned space causes linearly), how much of the observed variance that is (``linear_share``), the number
+        of samples, and how many degrees the components turned at each doubling of them.
+
+        Raises:
+            BadInput: the observed space is plain dice, or is met before the turned one, or the turned one is too big.
+        """
+        turned = self._check(generator)
+        started = time.perf_counter()
+        found, report = self._closed_form(generator) or self._stream(generator, progress)
+        calculated = time.perf_counter()
+
+        ratios = (found.variances / found.total)[: len(found.directions)].tolist()
+        options = asdict(self)
+        knobs = {}
+        for index, direction in enumerate(found.directions):
+            provenance = Provenance(
+                generator.name, generator.fingerprint, "pca", options, {"explained_variance_ratio": ratios[index]}
+            )
+            shaped = _signed(direction).float().reshape(turned.shape)
+            knob = LinearKnob(f"pc{index}", self.space, shaped, provenance=provenance)
+            if self.measure_ranges:
+                knob = replace(knob, range=plausible_range(generator, knob, truncation=self.truncation))
+            knobs[knob.name] = knob
+        report |= {
+            "observe": self.observe,
+            "space": self.space,
+            "explained_variance_ratio": ratios,
+            "linear_share": found.linear_share,
+        }
+        report["seconds"] = {
+            "components": round(calculated - started, 4),
+            "ranges": round(time.perf_counter() - calculated, 2),
+        }
+        return KnobSet(knobs, report)
+
+    def _check(self, generator: Generator) -> Space:
+        observed, turned = generator.space(self.observe), generator.space(self.space)
+        if observed.isotropic:
+            others = ", ".join(name for name, space in generator.spaces.items() if not space.isotropic)
+            raise BadInput(
+                f"every direction of '{self.observe}' has the same spread, so there are no principal ones; "
+                f"observe one of: {others}"
+            )
+        if self.components < 1 or self.samples < 100 or self.tolerance < 0:
+            raise BadInput("pca takes at least 1 component, 100 samples and a tolerance of 0 degrees")
+        size = math.prod(turned.shape)
+        if self.observe != self.space:
+            if size > LARGEST_SPACE:
+                raise BadInput(
+                    f"'{self.space}' has {size} values, over the {LARGEST_SPACE} that can be turned by what another "
+                    f"space does; turn a smaller one, or observe '{self.space}' itself"
+                )
+            stages = generator.backend.stages(generator.sample([0]), None)
+            if _first(stages, self.space) > _first(stages, self.observe):
+                raise BadInput(f"'{self.observe}' is met before '{self.space}' and does not depend on it; swap the two")
+        return turned
+
+    def _closed_form(self, generator: Generator) -> tuple[Components, dict[str, Any]] | None:
+        """Return the right singular vectors of the matrix from dice to the observed values, where there is one."""
+        turned = generator.space(self.space)
+        matrix = generator.backend.linear_map(self.observe, self.space) if self.observe != self.space else None
+        if matrix is None or not turned.isotropic:
+            return None
+        matrix = matrix.detach().cpu().double().flatten(1)
+        return principal(matrix, _isotropic(turned), self.components), {"method": "closed form", "samples": 0}
+
+    def _stream(self, generator: Generator, progress: Progress | None) -> tuple[Components, dict[str, Any]]:
+        """Return components estimated from samples, drawn until they hold still; memory does not grow with them."""
+        observed, turned = generator.space(self.observe), generator.space(self.space)
+        same = self.observe == self.space
+        dice = turned.isotropic and turned.kind == "input"
+        estimate: _Estimate = _Covariance(self.components) if same else _Regression(self.components, turned)
+        size = min(max(BATCH_VALUES // math.prod(observed.shape), 16), 256)
+
+        drawn, checkpoint = 0, FIRST_CHECKPOINT
+        before: Components | None = None
+        history: list[dict[str, float]] = []
+        while drawn < self.samples and not (history and history[-1]["degrees"] <= self.tolerance):
+            for rows in batches(min(checkpoint, self.samples) - drawn, size):
+                latent = self._draw(generator, range(drawn, drawn + len(rows)), mirrored=dice)
+                values = space_values(generator, latent, self.observe)
+                estimate.add(values if same else space_values(generator, latent, self.space), values)
+                drawn += len(rows)
+                if progress is not None:
+                    progress(drawn, self.samples)
+            now = estimate.components()
+            if before is not None:
+                history.append({"samples": drawn, "degrees": round(_turned_by(before, now), 3)})
+            before, checkpoint = now, 2 * checkpoint
+        assert before is not None
+        return before, {
+            "method": "streaming covariance" if same else "streaming regression",
+            "samples": drawn,
+            "convergence": history,
+            "converged": bool(history) and history[-1]["degrees"] <= self.tolerance,
+        }
+
+    def _draw(self, generator: Generator, numbers: range, *, mirrored: bool) -> Latent:
+        """Draw samples; mirrored, every second one has the dice of the one before with the other sign.
+
+        What is even in the dice (the mean, the class, every square) then cancels instead of adding noise.
+        """
+        first = FIRST_SEED * (1 + self.seed)
+        seeds = [first + (number // 2 if mirrored else number) for number in numbers]
+        condition = dict(self.condition) if self.condition else None
+        latent = generator.sample(seeds, condition=condition, truncation=self.truncation)
+        if not mirrored:
+            return latent
+        values = latent[self.space]
+        signs = torch.tensor([1.0 - 2 * (number % 2) for number in numbers], device=values.device)
+        return latent.with_values(self.space, signs.reshape(-1, *(1,) * (values.dim() - 1)) * values)
+
+
+class _Estimate(Protocol):
+    def add(self, turns: Tensor, values: Tensor) -> None: ...
+
+    def components(self) -> Components: ...
+
+
+class _Regression:
+    """Reduced-rank regression of the observed values on the turned ones, from running sums in float64."""
+
+    def __init__(self, count: int, turned: Space) -> None:
+        self.count, self.turned, self.samples = count, turned, 0
+        self.sums: dict[str, Tensor] = {}
+
+    def add(self, turns: Tensor, values: Tensor) -> None:
+        self.samples += len(turns)
+        parts = {
+            "turns": turns.sum(0),
+            "values": values.sum(0),
+            "turns turns": turns.T @ turns,
+            "values turns": values.T @ turns,
+            "squares": values.square().sum(),
+        }
+        self.sums = {name: self.sums[name] + part for name, part in parts.items()} if self.sums else parts
+
+    def components(self) -> Components:
+        mean = {name: total / self.samples for name, total in self.sums.items()}
+        spread = mean["turns turns"] - torch.outer(mean["turns"], mean["turns"])
+        cross = mean["values turns"] - torch.outer(mean["values"], mean["turns"])
+        matrix = cross @ torch.linalg.pinv(spread, hermitian=True)
+        varied = float(mean["squares"] - mean["values"].square().sum())
+        share = float((matrix * cross).sum()) / varied
+        return principal(matrix, _isotropic(self.turned) if self.turned.isotropic else spread, self.count, share)
+
+
+class _Covariance:
+    """The leading part of a covariance of any size, merged batch by batch; after Ross et al. (2008)."""
+
+    def __init__(self, count: int) -> None:
+        self.count, self.kept = count, 2 * count + 30
+        self.samples, self.scatter = 0, 0.0
+        self.mean = self.rows = torch.empty(0)
+
+    def add(self, turns: Tensor, values: Tensor) -> None:
+        mean, share = values.mean(0), len(values) / (self.samples + len(values))
+        parts = [values - mean]
+        if self.samples:
+            between = math.sqrt(self.samples * share) * (self.mean - mean)
+            parts.append(between[None])
+        self.scatter += sum(float(part.square().sum()) for part in parts)
+        self.mean = torch.lerp(self.mean, mean, share) if self.samples else mean
+        self.samples += len(values)
+        stacked = torch.cat([*parts, self.rows]) if len(self.rows) else parts[0]
+        variances, mixes = _eigen(stacked @ stacked.T)
+        self.rows = mixes[variances > 1e-12 * variances[0]][: self.kept] @ stacked  # orthogonal; squares add to scatter
+
+    def components(self) -> Components:
+        variances = self.rows.square().sum(1) / self.samples
+        directions = self.rows[: self.count] / math.sqrt(self.samples)
+        return Components(directions, variances, self.scatter / self.samples, 1.0)
+
+
+def principal(matrix: Tensor, covariance: Tensor, count: int, linear_share: float = 1.0) -> Components:
+    """Return the principal components of an affine layer, as directions of what it is fed.
+
+    Args:
+        matrix: (observed values, turned values).
+        covariance: of the turned values, (turned values, turned values).
+        count: the most components that are returned.
+        linear_share: passed on.
+
+    Returns:
+        For dice, the right singular vectors of the matrix; else the directions whose turning moves each component
+        alone, given how the turned values vary together.
+    """
+    spread, axes = _eigen(covariance)
+    root = (axes.T * spread.clamp_min(0).sqrt()) @ axes
+    variances, weights = _eigen(root @ matrix.T @ matrix @ root)
+    count = min(count, int((variances > 1e-12 * variances[0]).sum()))
+    directions = torch.nn.functional.normalize(weights[:count] @ root, dim=1)
+    deviations = ((directions @ covariance) * directions).sum(1).sqrt()
+    return Components(deviations[:, None] * directions, variances, float(variances.sum()), linear_share)
+
+
+def _isotropic(space: Space) -> Tensor:
+    return space.sigma**2 * torch.eye(math.prod(space.shape), dtype=torch.float64)
+
+
+def _eigen(symmetric: Tensor) -> tuple[Tensor, Tensor]:
+    """Return eigenvalues, falling and never negative, and eigenvectors as rows."""
+    values, vectors = torch.linalg.eigh(symmetric)
+    return values.flip(0).clamp_min(0), vectors.flip(1).T
+
+
+def _signed(direction: Tensor) -> Tensor:
+    """Return the direction with its largest entry positive."""
+    return direction * direction[direction.abs().argmax()].sign()
+
+
+def _turned_by(before: Components, now: Components) -> float:
+    """Return by how many degrees the leading subspaces turned, the worst of those that are clearly told apart."""
+    count = min(len(before.directions), len(now.directions))
+    old, new = (torch.nn.functional.normalize(each.directions[:count], dim=1) for each in (before, now))
+    after = torch.cat([now.variances, now.variances.new_zeros(1)])
+    clear = [size for size in range(1, count + 1) if after[size] < (1 - CLEAR_GAP) * after[size - 1]] or [count]
+    return max(_largest_angle(old[:size], new[:size]) for size in clear)
+
+
+def _largest_angle(first: Tensor, second: Tensor) -> float:
+    """Return the largest principal angle between the spans of rows, in degrees; after Björck & Golub (1973)."""
+    bases = [torch.linalg.qr(rows.T).Q for rows in (first, second)]
+    off = bases[1] - bases[0] @ (bases[0].T @ bases[1])  # the sine, exact for small angles where the cosine is not
+    return math.degrees(math.asin(min(float(torch.linalg.matrix_norm(off, 2)), 1.0)))
+
+
+def _first(stages: Sequence[Stage], space: str) -> int:
+    """Return the first stage in which a space is met."""
+    return next(stage.index for stage in stages if space in stage.spaces)

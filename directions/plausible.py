@@ -1,0 +1,102 @@
+"""How far a knob can be turned before its pictures stop being plausible."""
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from steer.attribute import Measurer
+from steer.directions.readings import DOMAIN, domain, labeller, read_pictures, sweep
+from steer.generator import Generator
+from steer.knob import Knob
+
+RANGE_SEEDS = range(2_000_000, 2_000_008)
+"""The birds that ranges are measured on; finders and scorecards use others."""
+
+LIMITS: Mapping[str, float] = {"sigma": 6.0, "degree": 180.0}
+"""The largest amount ever offered, by unit; 6 for others."""
+
+STEPS = 4
+HALVINGS = 3
+
+STILL_MOVING = 0.2
+"""A turn is spent where its attribute moves at less than this part of the pace it starts with."""
+
+
+def plausible_range(
+    generator: Generator,
+    knob: Knob,
+    *,
+    seeds: Sequence[int] = RANGE_SEEDS,
+    measurer: Measurer | None = None,
+    fraction: float = 0.8,
+    truncation: float = 1.0,
+) -> tuple[float, float]:
+    """Measure between which amounts a knob's pictures stay plausible and its turning still does something.
+
+    An amount is plausible while the median in-domain score over the seeds is at least ``fraction`` of that of the
+    unturned pictures. Where the knob turns a linear attribute, the attribute's median must also go on moving the
+    same way, at a fifth of its first pace or more. Each side is tried at a quarter, half, three quarters and all of
+    the limit (6 sigma, 180 degrees) and narrowed down by halving; a side that never fails gets exactly the limit.
+
+    Args:
+        generator: what the knob turns.
+        knob: its own range is not looked at.
+        seeds: a few birds.
+        measurer: whose score decides; by default the one that finders learn from.
+        fraction: the smallest share of the unturned score.
+        truncation: see `Generator.sample`.
+
+    Returns:
+        The lowest and the highest amount, in the knob's unit.
+    """
+    measurer = measurer if measurer is not None else labeller(generator)
+    meant = measurer.attributes.get(knob.attribute or "")
+    attribute = meant if meant is not None and meant.kind == "linear" else None
+    read = domain(measurer, attributes=attribute is not None)
+    latent = generator.sample(list(seeds), truncation=truncation)
+    unturned = read_pictures(generator, latent, read)
+    least = fraction * float(unturned[DOMAIN].median())
+
+    def look(amounts: Sequence[float]) -> tuple[list[float], list[float]]:
+        """Return the median score and the median change of the attribute at each amount."""
+        seen = sweep(generator, latent, knob, amounts, read)
+        scores = _medians(seen[DOMAIN])
+        if attribute is None:
+            return scores, [0.0] * len(amounts)
+        return scores, _medians(attribute.difference(seen[attribute.name], unturned[attribute.name][:, None]))
+
+    limit = LIMITS.get(knob.unit, 6.0)
+    grid = [limit * step / STEPS for step in range(1, STEPS + 1)]
+    scores, changes = look([-amount for amount in grid] + grid)
+    pace = (changes[STEPS] - changes[0]) / (2 * grid[0])
+    followed = attribute is not None and abs(pace) * grid[0] > 0.1 * attribute.spread
+
+    def holds(amount: float, score: float, change: float, good: tuple[float, float]) -> bool:
+        slope = (change - good[1]) / (amount - good[0])
+        return score >= least and (not followed or slope / pace >= STILL_MOVING)
+
+    def end(sign: int, seen: Sequence[tuple[float, float]]) -> float:
+        good = (0.0, 0.0)  # the last amount that holds, and the change it makes
+        for step, (score, change) in zip(grid, seen, strict=True):
+            if not holds(sign * step, score, change, good):
+                bad = sign * step
+                break
+            good = (sign * step, change)
+        else:
+            return sign * limit
+        for _ in range(HALVINGS):
+            middle = (good[0] + bad) / 2
+            (score,), (change,) = look([middle])
+            if holds(middle, score, change, good):
+                good = (middle, change)
+            else:
+                bad = middle
+        return good[0] or bad  # never nothing at all
+
+    pairs = list(zip(scores, changes, strict=True))
+    return end(-1, pairs[:STEPS]), end(1, pairs[STEPS:])
+
+
+def _medians(values: Tensor) -> list[float]:
+    """Return the median of each column of (rows, amounts)."""
+    return values.double().median(dim=0).values.tolist()

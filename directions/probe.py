@@ -1,0 +1,494 @@
+"""Probes: from latents to what is read off their pictures, and the directions that come out of it.
+
+Linear probes after Shen et al. (2020), InterFaceGAN, arXiv 2005.09635, with two differences: an attribute that goes
+round in a circle gets a plane to turn in, and every direction comes with a confidence interval.
+"""
+
+import csv
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from steer.attribute import UNIFORM_CIRCLE_SPREAD, Attribute, AttributeKind, Measurer
+from steer.directions.plausible import plausible_range
+from steer.directions.readings import (
+    Read,
+    circular_r2,
+    labeller,
+    read_pictures,
+    space_values,
+    sweep,
+)
+from steer.errors import BadInput, UnknownName
+from steer.generator import Generator, Progress
+from steer.knob import Knob, KnobSet, LinearKnob, Provenance, RingKnob
+from steer.latent import Latent
+from steer.registry import load_measurer, registered
+from steer.space import Space
+
+Array = NDArray[np.float64]
+Source = str | Path | Measurer | Callable[[Tensor], Tensor]
+
+FIRST_SEED = 500_000_000
+"""The first seed that is sampled; each ``seed`` of a probe has its own ten million."""
+
+COMPARED_SEEDS = range(3_000_000, 3_000_024)
+"""The birds on which a direction is compared with its disentangled form."""
+
+COMPARED_AMOUNTS: Mapping[str, tuple[float, float]] = {"linear": (-2.0, 2.0), "ring": (-90.0, 90.0)}
+
+LARGEST_FIT = 512
+"""Spaces with more values are probed within this many of their principal components."""
+
+STRENGTHS = np.logspace(-2, 6, 17)
+REPLICATES = 100
+
+WORTH_SHIELDING = 0.05
+"""An attribute of which a probe explains less than this is not kept out of the others' directions."""
+
+CLASS_SIZE = 8
+"""With fewer samples a class than this, the mean of a class says too little to be taken out."""
+
+PICTURES_PER_KNOB = 200
+"""About how many pictures it takes to compare a knob's forms and to measure its range; for the progress bar."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Finds the direction of a space along which an attribute grows.
+
+    Numbers are fitted by ridge regression; classes by logistic regression, each against all others; for angles,
+    cosine and sine are fitted and span the plane of a ring knob. Differences between the classes a generator was asked
+    for are taken out first.
+
+    Attributes:
+        attribute: one name, several, or "all": every number and angle that the source measures.
+        space: where to turn.
+        samples: how many pictures are drawn and measured; all attributes share them.
+        source: what says the attribute: a measurer or its registered name; a function from pictures
+            (batch, 3, height, width) to (batch,) numbers; or the path of a CSV file with a column ``seed`` and one
+            named like the attribute, or ``value``. Left out, the measurer that finders learn from.
+        kind: "linear", "circular" (degrees) or "categorical", where a function or file does not say. Left out, what
+            the generator's measurer says of that name; else categorical for two values, linear for more.
+        condition: what to ask for, such as ``{"label": "robin"}``; left out, everything mixed.
+        seed: another seed draws other samples.
+        truncation: see `Generator.sample`.
+        folds: parts of the cross-validation.
+        disentangle: turn a direction away from those of the other measured attributes, where pictures show that less
+            of the others changes for it.
+    """
+
+    attribute: str | tuple[str, ...] = "all"
+    space: str = "z"
+    samples: int = 4_000
+    source: Source | None = None
+    kind: AttributeKind | None = None
+    condition: Mapping[str, str] | None = None
+    seed: int = 0
+    truncation: float = 1.0
+    folds: int = 5
+    disentangle: bool = True
+
+    def find(self, generator: Generator, *, progress: Progress | None = None) -> KnobSet:
+        """Find one knob an attribute, named after it, or one a class (``species:owl``).
+
+        The report has, for every knob, the cross-validated score: ``r2``, for angles
+        1 - mean(1 - cos(error)) / mean(1 - cos(angle about its mean)), or ``accuracy`` with the ``commonest`` share
+        that always saying the same would reach; ``angle_90``, the 90 % interval of the angle in degrees by which the
+        direction turns when samples are drawn anew, by bootstrap; and, where the two were compared, the ``leakage``
+        into other attributes when the direction is left plain and when it is turned away from theirs.
+
+        Raises:
+            UnknownName: the space, the attribute or the measurer is not there.
+            BadInput: the file is not usable, or the attribute does not vary.
+        """
+        space = generator.space(self.space)
+        if self.folds < 2 or self.samples < 20 * self.folds:
+            raise BadInput(f"a probe takes 2 folds or more with 20 samples each, not {self.samples} in {self.folds}")
+        if space.isotropic and math.prod(space.shape) > LARGEST_FIT:
+            raise BadInput(f"'{self.space}' has over {LARGEST_FIT} dice, too many for a probe; turn an inner space")
+        names = (self.attribute,) if isinstance(self.attribute, str) else tuple(self.attribute)
+        table = self._table(generator, names, progress)
+
+        rng = np.random.default_rng(self.seed)
+        fits = _regress(table, self.folds, rng)
+        wanted = [fit for fit in fits if fit.name in table.wanted]
+        for name in table.wanted:
+            if table.attributes[name].kind == "categorical":
+                wanted += _classify(table, table.attributes[name], self.folds, rng)
+
+        knobs: dict[str, Knob] = {}
+        for number, fit in enumerate(wanted):
+            knob, scores = self._choose(generator, table, fit, fits)
+            origin = Provenance(generator.name, generator.fingerprint, "probe", self._options(table), scores)
+            knob = replace(knob, provenance=origin)
+            ends = plausible_range(generator, knob, measurer=table.measurer, truncation=self.truncation)
+            knobs[fit.name] = replace(knob, range=ends)
+            if progress is not None:
+                done = len(table.values) + PICTURES_PER_KNOB * (number + 1)
+                progress(done, len(table.values) + PICTURES_PER_KNOB * len(wanted))
+        report = {name: dict(knob.provenance.scores) for name, knob in knobs.items()}
+        return KnobSet(knobs, {"source": table.source, "samples": len(table.values), "knobs": report})
+
+    def _options(self, table: "_Table") -> dict[str, Any]:
+        options = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {**options, "source": table.source, "condition": dict(self.condition) if self.condition else None}
+
+    def _table(self, generator: Generator, names: tuple[str, ...], progress: Progress | None) -> "_Table":
+        """Draw the samples and label them, by whatever the source is."""
+        source = self.source if self.source is not None else labeller(generator)
+        if isinstance(source, str) and source in registered("attributes"):
+            source = load_measurer(source)
+        first = FIRST_SEED + 10_000_000 * self.seed
+        seeds: Sequence[int] = range(first, first + self.samples)
+        if isinstance(source, Measurer):
+            wanted = _wanted(names, source)
+            latent, readings = self._read(generator, seeds, source.measure, progress, len(wanted))
+            kept = {
+                name: attribute
+                for name, attribute in source.attributes.items()
+                if name in wanted or attribute.kind != "categorical"
+            }
+            return _Table(source.name, source, True, wanted, kept, readings, *_values(generator, latent, self.space))
+
+        if len(names) != 1:
+            raise BadInput("a function or a file gives one attribute; name only that")
+        name = "value" if names == ("all",) else names[0]
+        if isinstance(source, str | Path):
+            text, column = str(source), _read_csv(Path(source), name)
+            latent = self._sample(generator, list(column))
+            labels = list(column.values())
+        else:
+            text = getattr(source, "__name__", type(source).__name__)
+
+            def read(images: Tensor) -> dict[str, Tensor]:
+                return {name: torch.as_tensor(source(images))}
+
+            latent, readings = self._read(generator, seeds, read, progress, 1)
+            labels = readings[name].tolist()
+        measurer = labeller(generator)
+        attribute, numbers = _described(name, labels, self.kind, measurer)
+        values = _values(generator, latent, self.space)
+        return _Table(text, measurer, False, (name,), {name: attribute}, {name: numbers}, *values)
+
+    def _sample(self, generator: Generator, seeds: Sequence[int]) -> Latent:
+        condition = dict(self.condition) if self.condition else None
+        return generator.sample(seeds, condition=condition, truncation=self.truncation)
+
+    def _read(
+        self, generator: Generator, seeds: Sequence[int], read: Read, progress: Progress | None, knobs: int
+    ) -> tuple[Latent, dict[str, Array]]:
+        def report(done: int, count: int) -> None:
+            if progress is not None:
+                progress(done, count + PICTURES_PER_KNOB * knobs)
+
+        latent = self._sample(generator, seeds)
+        readings = read_pictures(generator, latent, read, progress=report)
+        return latent, {name: values.double().numpy() for name, values in readings.items()}
+
+    def _choose(
+        self, generator: Generator, table: "_Table", fit: "_Fit", fits: Sequence["_Fit"]
+    ) -> tuple[LinearKnob | RingKnob, dict[str, Any]]:
+        """Return the knob, plain or turned away from other attributes, whichever leaks less, and its scores."""
+        space = generator.space(self.space)
+        plain = _knob(space, table, fit, fit.directions)
+        others = [other for other in fits if other.name != fit.attribute.name and other.scores["r2"] >= WORTH_SHIELDING]
+        shielded = _shielded(fit, others, table) if self.disentangle and table.judged else None
+        if shielded is None:
+            return plain, fit.scores
+        forms = {"plain": plain, "disentangled": _knob(space, table, fit, shielded)}
+        leakage = {form: self._leakage(generator, table, knob, fit.attribute) for form, knob in forms.items()}
+        best = min(forms, key=lambda form: leakage[form])
+        return forms[best], {**fit.scores, "form": best, "leakage": leakage}
+
+    def _leakage(self, generator: Generator, table: "_Table", knob: Knob, target: Attribute) -> float:
+        """Return how much other attributes change for one spread of change in the target, root mean square."""
+        latent = self._sample(generator, COMPARED_SEEDS)
+        before = read_pictures(generator, latent, table.measurer.measure)
+        after = sweep(generator, latent, knob, COMPARED_AMOUNTS[knob.kind], table.measurer.measure)
+
+        def change(attribute: Attribute) -> float:
+            moved = attribute.difference(after[attribute.name], before[attribute.name][:, None])
+            return float(moved.double().square().mean()) / attribute.spread**2
+
+        others = [change(each) for name, each in table.measurer.attributes.items() if name != target.name]
+        return round(math.sqrt(sum(others) / max(len(others), 1) / max(change(target), 1e-6)), 4)
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """Samples with their labels.
+
+    Attributes:
+        source: where the labels come from, in words.
+        measurer: what sees the generator's pictures.
+        judged: whether the labels are its readings.
+        wanted: the attributes that were asked for.
+        attributes: all that are fitted.
+        readings: (samples,) per attribute; for classes, their indices.
+        values: (samples, directions), within the leading principal components of a large space.
+        basis: (directions, values of the space), orthonormal.
+        groups: (samples,) which class the generator was asked for.
+    """
+
+    source: str
+    measurer: Measurer
+    judged: bool
+    wanted: tuple[str, ...]
+    attributes: Mapping[str, Attribute]
+    readings: Mapping[str, Array]
+    values: Array
+    basis: Array
+    groups: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    """What a probe learnt of one attribute, or of one class.
+
+    Attributes:
+        name: of the knob.
+        attribute: what it turns.
+        weights: (1 or 2, directions) that read the attribute off the values.
+        directions: (1 or 2, directions) in which values differ where the attribute does: covariance times weights.
+        scores: how well it reads.
+    """
+
+    name: str
+    attribute: Attribute
+    weights: Array
+    directions: Array
+    scores: dict[str, Any]
+
+
+def _wanted(names: tuple[str, ...], measurer: Measurer) -> tuple[str, ...]:
+    if names == ("all",):
+        return tuple(name for name, attribute in measurer.attributes.items() if attribute.kind != "categorical")
+    for name in names:
+        if name not in measurer.attributes:
+            raise UnknownName("attribute", name, measurer.attributes, "'all' finds every one")
+    return names
+
+
+def _values(generator: Generator, latent: Latent, space: str) -> tuple[Array, Array, NDArray[np.int64]]:
+    """Return values, basis and groups of a table."""
+    values = space_values(generator, latent, space).numpy()
+    values = values - values.mean(0)
+    basis = np.eye(values.shape[1])
+    if values.shape[1] > LARGEST_FIT:
+        from sklearn.utils.extmath import randomized_svd
+
+        basis = randomized_svd(values, LARGEST_FIT, random_state=0)[2]
+        values = values @ basis.T
+    labels = [
+        latent.condition[name]
+        for name, condition in generator.conditions.items()
+        if condition.kind == "label" and name in latent.condition
+    ]
+    rows = ["\n".join(entries) for entries in zip(*labels, strict=True)] or [""] * len(latent)
+    return values, basis, np.unique(rows, return_inverse=True)[1].astype(np.int64)
+
+
+def _read_csv(path: Path, name: str) -> dict[int, str]:
+    """Return the text of a column, by seed."""
+    if not path.is_file():
+        names = registered("attributes")
+        raise UnknownName("measurer", str(path), names, "or give a CSV file with columns seed and value")
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        columns = list(reader.fieldnames or ())
+        column = name if name in columns else "value"
+        if "seed" not in columns or column not in columns:
+            raise BadInput(f"'{path}' needs a column 'seed' and one named '{name}' or 'value'; it has {columns}")
+        try:
+            return {int(row["seed"]): row[column].strip() for row in reader if row[column]}
+        except ValueError as error:
+            raise BadInput(f"'{path}' has a seed that is not a whole number ({error}); mend that line") from error
+
+
+def _described(
+    name: str, labels: Sequence[Any], kind: AttributeKind | None, measurer: Measurer
+) -> tuple[Attribute, Array]:
+    """Return what labels mean, and the labels as numbers."""
+    distinct = sorted(set(labels), key=str)
+    if len(labels) < 40 or len(distinct) < 2:
+        raise BadInput(f"'{name}' has {len(labels)} labels with {len(distinct)} values; give 40 or more that differ")
+    if kind is None and name in measurer.attributes:
+        kind = measurer.attributes[name].kind
+    kind = kind or ("categorical" if len(distinct) == 2 else "linear")
+    if kind == "categorical":
+        classes = tuple(f"{label}" for label in distinct)
+        numbers = np.array([distinct.index(label) for label in labels], dtype=np.float64)
+        return Attribute(name, kind, 0, len(classes), "class", float(numbers.std()), classes), numbers
+    try:
+        numbers = np.array([float(label) for label in labels])
+    except ValueError as error:
+        raise BadInput(f"'{name}' is not all numbers ({error}); for classes say kind='categorical'") from error
+    if not np.isfinite(numbers).all():
+        raise BadInput(f"'{name}' has labels that are not finite; leave those rows out")
+    if kind == "circular":
+        return Attribute(name, kind, 0, 360, "degree", UNIFORM_CIRCLE_SPREAD), numbers
+    return Attribute(name, kind, float(numbers.min()), float(numbers.max()), "value", float(numbers.std())), numbers
+
+
+def _regress(table: _Table, folds: int, rng: np.random.Generator) -> list[_Fit]:
+    """Fit every number and angle at once, each with a ridge of its own strength."""
+    from sklearn.linear_model import RidgeCV
+
+    encoded: dict[str, Array] = {}
+    for name, attribute in table.attributes.items():
+        reading = table.readings[name]
+        if attribute.kind == "circular":
+            angle = np.deg2rad(reading)
+            encoded[name] = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        elif attribute.kind == "linear" and reading.std() > 1e-6 * attribute.spread:
+            encoded[name] = (reading[:, None] - reading.mean()) / reading.std()
+        elif attribute.kind == "linear" and name in table.wanted:
+            raise BadInput(f"'{name}' is the same in all {len(reading)} samples, so nothing can be learnt about it")
+    if not encoded:
+        return []
+    values, targets = table.values, np.concatenate(list(encoded.values()), axis=1)  # (samples, numbers of all)
+    centred = targets - _group_means(targets, table.groups, table.groups)
+    search = RidgeCV(STRENGTHS * values.var(), alpha_per_target=True, fit_intercept=False).fit(values, centred)
+    chosen = np.atleast_1d(search.alpha_)
+
+    predicted = np.empty_like(targets)
+    for kept, held in _splits(len(values), folds, rng):
+        means = _group_means(targets[kept], table.groups[kept], table.groups)
+        weights = _ridge(values[kept], targets[kept] - means[kept], chosen)
+        predicted[held] = values[held] @ weights.T + means[held]
+
+    covariance = values.T @ values / len(values)
+    weights = _ridge(values, centred, chosen)
+    redrawn = [
+        _ridge(values, centred, chosen, np.bincount(rng.integers(len(values), size=len(values)), minlength=len(values)))
+        for _ in range(_replicates(values))
+    ]
+    fits, start = [], 0
+    for name, target in encoded.items():
+        columns = slice(start, start := start + target.shape[1])
+        attribute, guess = table.attributes[name], predicted[:, columns]
+        directions = weights[columns] @ covariance
+        angles = [_angle(directions, replicate[columns] @ covariance) for replicate in redrawn]
+        scores = {"r2": _r2(attribute, table, guess, target), "angle_90": _interval(angles)}
+        fits.append(_Fit(name, attribute, weights[columns], directions, scores))
+    return fits
+
+
+def _r2(attribute: Attribute, table: _Table, guess: Array, target: Array) -> float:
+    """Return how much of an attribute is explained beyond what its class says."""
+    about = _group_means(target, table.groups, table.groups)
+    if attribute.kind == "linear":
+        return round(1 - float(np.square(target - guess).sum() / np.square(target - about).sum()), 4)
+    told, truth, middle = (np.rad2deg(np.arctan2(each[:, 1], each[:, 0])) for each in (guess, target, about))
+    return round(circular_r2(truth - told, truth - middle), 4)
+
+
+def _classify(table: _Table, attribute: Attribute, folds: int, rng: np.random.Generator) -> list[_Fit]:
+    """Fit one class after the other against the rest; of two classes only the second."""
+    from sklearn.linear_model import LogisticRegression
+
+    values = table.values / table.values.std()
+    covariance = values.T @ values / len(values)
+    model = LogisticRegression(max_iter=1_000)
+    fits = []
+    for index, label in list(enumerate(attribute.classes))[1 if len(attribute.classes) == 2 else 0 :]:
+        member = table.readings[attribute.name] == index
+        if min(member.sum(), (~member).sum()) < 2 * folds:
+            raise BadInput(f"too few of the samples are '{label}' or not; draw more than {len(values)}")
+        weights = model.fit(values, member).coef_.copy()
+        right = 0
+        for kept, held in _splits(len(values), folds, rng):
+            right += int((model.fit(values[kept], member[kept]).predict(values[held]) == member[held]).sum())
+        angles = []
+        for _ in range(_replicates(values) // 5):
+            drawn = rng.integers(len(values), size=len(values))
+            angles.append(_angle(weights @ covariance, model.fit(values[drawn], member[drawn]).coef_ @ covariance))
+        scores = {
+            "accuracy": round(right / len(values), 4),
+            "commonest": round(float(max(member.mean(), 1 - member.mean())), 4),
+            "angle_90": _interval(angles),
+        }
+        name = attribute.name if len(attribute.classes) == 2 else f"{attribute.name}:{label}"
+        fits.append(_Fit(name, attribute, weights, weights @ covariance, scores))
+    return fits
+
+
+def _ridge(values: Array, targets: Array, strengths: Array, counts: NDArray[np.int64] | None = None) -> Array:
+    """Return the ridge weights of each target, (targets, directions), each sample counted so many times."""
+    weighted = values if counts is None else values * counts[:, None]
+    scale, axes = np.linalg.eigh(weighted.T @ values)
+    along = axes.T @ (weighted.T @ targets)  # (directions, targets)
+    return (axes @ (along / (scale[:, None] + strengths))).T
+
+
+def _group_means(targets: Array, groups: NDArray[np.int64], wanted: NDArray[np.int64]) -> Array:
+    """Return the mean target of each wanted sample's group; the mean of all where groups are small."""
+    count = int(wanted.max()) + 1
+    members = np.bincount(groups, minlength=count)
+    overall = targets.mean(0)
+    if len(targets) < CLASS_SIZE * count:
+        return np.broadcast_to(overall, (len(wanted), len(overall)))
+    sums = np.zeros((count, targets.shape[1]))
+    np.add.at(sums, groups, targets)
+    means = np.where(members[:, None] > 0, sums / np.maximum(members, 1)[:, None], overall)
+    return means[wanted]
+
+
+def _splits(count: int, folds: int, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Yield the samples to learn from and those to test on."""
+    parts = np.array_split(rng.permutation(count), folds)
+    for index, held in enumerate(parts):
+        yield np.concatenate(parts[:index] + parts[index + 1 :]), held
+
+
+def _replicates(values: Array) -> int:
+    return REPLICATES if values.shape[1] <= 128 else REPLICATES // 5
+
+
+def _angle(first: Array, second: Array) -> float:
+    """Return the largest principal angle between the spans of one or two rows each, in degrees."""
+    bases = [np.linalg.qr(rows.T)[0] for rows in (first, second)]
+    cosine = np.linalg.svd(bases[0].T @ bases[1], compute_uv=False).min()
+    return math.degrees(math.acos(min(float(cosine), 1.0)))
+
+
+def _interval(angles: Sequence[float]) -> list[float]:
+    return [round(float(end), 2) for end in np.quantile(angles, [0.05, 0.95])]
+
+
+def _shielded(fit: _Fit, others: Sequence[_Fit], table: _Table) -> Array | None:
+    """Return the directions without what would change others' readings, after Shen et al. (2020), section 3.2.
+
+    None where there is nothing to keep out, or nothing would be left.
+    """
+    if not others:
+        return None
+    weights = np.concatenate([other.weights for other in others])
+    directions = np.concatenate([other.directions for other in others])
+    changes = fit.directions @ weights.T @ np.linalg.pinv(directions @ weights.T)  # (1 or 2, others)
+    left = fit.directions - changes @ directions
+    kept = np.linalg.norm(left, axis=1) / np.linalg.norm(fit.directions, axis=1)
+    return left if kept.min() > 0.1 else None
+
+
+def _knob(space: Space, table: _Table, fit: _Fit, directions: Array) -> LinearKnob | RingKnob:
+    """Return the knob of one direction, or of the plane of two."""
+    if len(directions) == 2:
+        # The nearest orthonormal frame keeps where the angle is 0 and which way it goes.
+        left, _, right = np.linalg.svd(directions, full_matrices=False)
+        frame = left @ right
+        radius = math.sqrt(float(np.square(table.values @ frame.T).sum(1).mean()))
+        plane = torch.from_numpy(frame @ table.basis).float().reshape(2, *space.shape)
+        return RingKnob(fit.name, space.name, plane, radius, attribute=fit.attribute.name)
+    unit = directions[0] / np.linalg.norm(directions[0])
+    deviation = space.sigma if space.isotropic else float((table.values @ unit).std())
+    direction = torch.from_numpy(deviation * unit @ table.basis).float().reshape(space.shape)
+    return LinearKnob(fit.name, space.name, direction, attribute=fit.attribute.name)

@@ -1,0 +1,116 @@
+"""Readings: what is read off many pictures, made a few at a time."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from steer.attribute import Measurer
+from steer.generator import Generator, Progress
+from steer.knob import Knob
+from steer.latent import Latent
+from steer.registry import load_measurer
+from steer.steering import Steering
+
+Read = Callable[[Tensor], Mapping[str, Tensor]]
+"""From pictures (batch, 3, height, width) in [0, 1] to named numbers, (batch,) each."""
+
+BATCH = 64
+"""Pictures held in memory at a time."""
+
+CRITICS: Mapping[str, str] = {"aviary-judge": "aviary-critic"}
+"""For a measurer that judges, the one trained apart from it whose readings finders may learn from."""
+
+DOMAIN = "in_domain"
+
+
+def labeller(generator: Generator) -> Measurer:
+    """Return the measurer that finders learn from: the critic, where reported numbers come from a judge."""
+    judge = generator.backend.measurer
+    return load_measurer(CRITICS.get(judge, judge))
+
+
+def domain(measurer: Measurer, *, attributes: bool) -> Read:
+    """Return a reading, under ``in_domain``, of how far a picture is known; with every attribute, or alone."""
+    if not attributes:
+        return lambda images: {DOMAIN: measurer.in_domain(images)}
+    return lambda images: {**measurer.measure(images), DOMAIN: measurer.in_domain(images)}
+
+
+def read_pictures(
+    generator: Generator,
+    latent: Latent,
+    read: Read,
+    steering: Steering | None = None,
+    *,
+    progress: Progress | None = None,
+) -> dict[str, Tensor]:
+    """Decode a latent and read its pictures, in constant memory.
+
+    Args:
+        generator: what draws them.
+        latent: any number of rows.
+        read: what to read off the pictures.
+        steering: turns, with one amount or one per row.
+        progress: called after every 64 pictures.
+
+    Returns:
+        (batch,) per name, on the CPU.
+    """
+    steering = steering if steering is not None else Steering()
+    parts: list[Mapping[str, Tensor]] = []
+    with torch.no_grad():
+        for rows in batches(len(latent)):
+            images = generator.decode(latent.rows(rows), steering.rows(rows, len(latent)))
+            parts.append(read(images.cpu()))
+            if progress is not None:
+                progress(rows[-1] + 1, len(latent))
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def sweep(
+    generator: Generator,
+    latent: Latent,
+    knob: Knob,
+    amounts: Sequence[float],
+    read: Read,
+    *,
+    progress: Progress | None = None,
+) -> dict[str, Tensor]:
+    """Read every row of a latent at every amount of a knob; (rows, amounts) per name."""
+    repeated = latent.rows([row for row in range(len(latent)) for _ in amounts])
+    steering = Steering([(knob, list(amounts) * len(latent))])
+    flat = read_pictures(generator, repeated, read, steering, progress=progress)
+    return {name: values.reshape(len(latent), len(amounts)) for name, values in flat.items()}
+
+
+def batches(count: int, size: int = BATCH) -> Iterator[range]:
+    """Yield the numbers below ``count``, ``size`` at a time."""
+    for start in range(0, count, size):
+        yield range(start, min(start + size, count))
+
+
+def circular_r2(error: NDArray[np.float64], spread: NDArray[np.float64]) -> float:
+    """Return how much of an angle is explained: 1 - mean(1 - cos(error)) / mean(1 - cos(spread)), all in degrees.
+
+    ``spread`` is what the error would be if nothing were known. For small angles this is the usual R².
+    """
+    left, there = (float(np.mean(1 - np.cos(np.deg2rad(angles)))) for angles in (error, spread))
+    return 1 - left / there if there > 1e-9 else 0.0
+
+
+def circular_mean(angles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean direction of each column of angles in degrees, in [-180, 180]."""
+    mean: NDArray[np.float64] = np.rad2deg(np.angle(np.exp(1j * np.deg2rad(angles)).mean(axis=0)))
+    return mean
+
+
+def space_values(generator: Generator, latent: Latent, space: str) -> Tensor:
+    """Return the values of a space, flat: (batch, values) in float64 on the CPU."""
+    if generator.space(space).kind == "input":
+        return latent[space].flatten(1).cpu().double()
+    with torch.no_grad():
+        parts = [generator.observe(latent.rows(rows), space).flatten(1).cpu() for rows in batches(len(latent))]
+    return torch.cat(parts).double()

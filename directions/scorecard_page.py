@@ -1,0 +1,137 @@
+"""The scorecard on one page: a response curve for every knob, and a map of what leaks."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from steer.errors import BadInput
+from steer.files import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from steer.directions.scorecard import KnobScore, Scorecard
+
+PAPER, INK, FADED, SOFT, WARM = "#faf9f6", "#343338", "#7c7a80", "#e4e1da", "#c8553d"
+LEAKAGE = (PAPER, "#f0d3b0", "#e39b6b", WARM, "#7d2a2a")
+SUFFIXES = (".pdf", ".png", ".svg")
+UNITS: Mapping[str, str] = {"sigma": "σ", "degree": "degrees"}
+
+COLUMNS = 4
+WIDTH, MARGIN, LABELS = 11.0, 0.45, 1.75
+CURVE_HEIGHT, CURVE_STEP = 1.35, 2.15
+CELL_HEIGHT = 0.34
+# All in inches.
+
+
+def draw_page(card: "Scorecard", path: str | Path) -> None:
+    """Draw a scorecard as PNG, PDF or SVG.
+
+    Raises:
+        BadInput: the folder cannot be written, or the suffix is another.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise BadInput(f"'{path.name}': a scorecard is drawn as one of {', '.join(SUFFIXES)}")
+    rows = math.ceil(len(card.knobs) / COLUMNS)
+    map_height = CELL_HEIGHT * (len(card.knobs) + 1)
+    height = 0.65 + rows * CURVE_STEP + 1.0 + map_height + 0.3
+    page = Figure(figsize=(WIDTH, height), facecolor=PAPER)
+    FigureCanvasAgg(page)
+
+    def axes(left: float, top: float, wide: float, high: float) -> "Axes":
+        """Return axes at a place counted from the top left corner."""
+        return page.add_axes((left / WIDTH, 1 - (top + high) / height, wide / WIDTH, high / height))
+
+    title = f"What the knobs of {card.generator} do"
+    page.text(MARGIN / WIDTH, 1 - 0.34 / height, title, color=INK, fontsize=15, va="center")
+    source = f"{card.seeds} unseen samples, read by {card.measurer}; changes in spreads of the data"
+    page.text(1 - 0.2 / WIDTH, 1 - 0.34 / height, source, color=FADED, fontsize=9, va="center", ha="right")
+
+    step = (WIDTH - MARGIN - 0.2) / COLUMNS
+    limit = max(2.0, *(float(np.abs(_beside(knob)).max()) for knob in card.knobs)) * 1.05
+    for number, knob in enumerate(card.knobs):
+        row, column = divmod(number, COLUMNS)
+        _curve(axes(MARGIN + column * step, 1.2 + row * CURVE_STEP, step - 0.4, CURVE_HEIGHT), knob, limit)
+    top = 0.65 + rows * CURVE_STEP + 1.0
+    _heat_map(axes(LABELS, top, WIDTH - LABELS - 0.2, map_height), card)
+    with atomic_path(path) as temporary:
+        page.savefig(temporary, dpi=150, facecolor=PAPER)
+
+
+def _beside(knob: "KnobScore") -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
+    """Return every sample's changes; those of an angle not a turn of the circle away from the response."""
+    changes, response = np.asarray(knob.changes), np.asarray(knob.response)
+    if knob.target.kind != "circular":
+        return changes
+    period = 360 / knob.target.spread
+    return changes + period * np.round((response - changes) / period)
+
+
+def _curve(place: "Axes", knob: "KnobScore", limit: float) -> None:
+    """Draw the change of the target against the amount: every sample thin, the response thick."""
+    from matplotlib.collections import LineCollection
+
+    _plain(place)
+    place.axhline(0, color=SOFT, linewidth=0.8)
+    place.axvline(0, color=SOFT, linewidth=0.8)
+    lines = [np.column_stack([knob.amounts, changes]) for changes in _beside(knob)]
+    place.add_collection(LineCollection(lines, colors=INK, alpha=0.12, linewidths=0.7))
+    place.plot(knob.amounts, knob.response, color=WARM, linewidth=2.2, solid_capstyle="round")
+    target = "" if knob.name == knob.target.name else f" → {_spoken(knob.target.name)}"
+    down, up = knob.figures.reach
+    true = f" (true {knob.truth.r2:.2f})" if knob.truth else ""
+    figures = f"r² {knob.figures.r2:.2f}{true}   leaks {knob.figures.leakage_worst:.2f}   reach {down:.1f}, {up:.1f}"
+    place.text(0, 1.2, f"{_spoken(knob.name)}{target}", transform=place.transAxes, color=INK, fontsize=10)
+    place.text(0, 1.06, figures, transform=place.transAxes, color=FADED, fontsize=7.5)
+    place.set_xlim(*knob.range)
+    place.set_ylim(-limit, limit)
+    if knob.unit == "degree":
+        place.set_xticks(np.linspace(*knob.range, 5))
+    place.set_xlabel(UNITS.get(knob.unit, knob.unit), color=FADED, fontsize=8, labelpad=1)
+
+
+def _heat_map(place: "Axes", card: "Scorecard") -> None:
+    """Draw leakage: a row for each knob, a column for each attribute; the target is left open."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    names = list(card.attributes)
+    rows = [(knob.name, knob.figures.leakage) for knob in card.knobs]
+    rows.append(("random directions", card.random_baseline.leakage))
+    leakage = np.array([[row.get(name, np.nan) for name in names] for _, row in rows])
+    colours = LinearSegmentedColormap.from_list("leakage", LEAKAGE)
+    _plain(place)
+    place.imshow(np.ma.masked_invalid(leakage), cmap=colours, vmin=0, vmax=1, aspect="auto")
+    for (row, column), value in np.ndenumerate(leakage):
+        text = f"{value:.2f}" if np.isfinite(value) else "–"
+        shade = PAPER if value > 0.6 else FADED if not value >= 0.05 else INK
+        place.text(column, row, text, ha="center", va="center", color=shade, fontsize=8.5)
+    place.set_xticks(range(len(names)), [_spoken(name).replace(" ", "\n") for name in names])
+    place.set_yticks(range(len(rows)), [_spoken(name) for name, _ in rows])
+    place.set_xticks(np.arange(len(names) - 1) + 0.5, minor=True)
+    place.set_yticks(np.arange(len(rows) - 1) + 0.5, minor=True)
+    place.grid(which="minor", color=PAPER, linewidth=2.5)
+    place.axhline(len(rows) - 1.5, color=FADED, linewidth=0.8)
+    place.xaxis.tick_top()
+    place.tick_params(which="both", length=0)
+    place.tick_params(axis="both", labelsize=8.5, labelcolor=INK)
+    caption = "Leakage: how much of each attribute changes for one spread of change in the target"
+    place.text(0, 1 + 0.55 / (CELL_HEIGHT * len(rows)), caption, transform=place.transAxes, color=INK, fontsize=11)
+
+
+def _spoken(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _plain(place: "Axes") -> None:
+    """Leave out the box and fade the ticks."""
+    place.set_facecolor(PAPER)
+    for side in place.spines.values():
+        side.set_visible(False)
+    place.tick_params(colors=FADED, labelsize=8, length=2)

@@ -1,0 +1,89 @@
+"""Say in English what a picture shows: short captions from a small grammar, true to the factors."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from steer.generators.aviary.factors import FACTORS
+
+COLOURS = (
+    ("red", "scarlet"),
+    ("orange",),
+    ("yellow", "golden"),
+    ("lime green", "yellow-green"),
+    ("green",),
+    ("sea green", "emerald"),
+    ("turquoise", "cyan"),
+    ("sky blue", "azure"),
+    ("blue",),
+    ("violet", "purple"),
+    ("magenta",),
+    ("pink", "rose"),
+)
+"""Words for every 30 degrees of hue."""
+
+_HEADINGS = (
+    ("facing the viewer", "looking straight at us", "seen from the front"),
+    ("facing right and towards us", "seen half from the front, facing right"),
+    ("facing right", "looking right", "in profile, facing right"),
+    ("facing right and away from us", "seen half from behind, facing right"),
+    ("facing away", "seen from behind", "with its back to us"),
+    ("facing left and away from us", "seen half from behind, facing left"),
+    ("facing left", "looking left", "in profile, facing left"),
+    ("facing left and towards us", "seen half from the front, facing left"),
+)
+_SIZES = (("small ", "little ", "tiny "), ("",), ("big ", "large "))
+_TILTS = (("bowing", "with its beak lowered"), ("",), ("stretching up", "with its beak raised"))
+_SIDES = (("on the left",), ("",), ("on the right",))
+_LIGHTS = (("lit from the left", "in light from the left"), ("",), ("lit from the right", "in light from the right"))
+_SHADES = (("dark ", "deep "), ("",), ("pale ", "light ", "bright "))
+_GROUNDS = ("background", "backdrop")
+
+
+def caption(factors: Mapping[str, Tensor | float], rng: torch.Generator | None = None) -> str:
+    """Describe one bird, such as "a small red heron facing left on a pale green background".
+
+    Species, colour, heading and background are always named; size, tilt, place and light where they stand out, and
+    the last three not every time.
+
+    Args:
+        factors: One value per factor, as a number or a tensor of one element.
+        rng: Chooses among the phrasings; PyTorch's own by default.
+    """
+    value = {name: float(factors[name]) for name in FACTORS}
+
+    def pick(words: Sequence[str]) -> str:
+        return words[int(torch.randint(len(words), (), generator=rng))]
+
+    def colour(name: str) -> str:
+        return pick(COLOURS[_sector(value[name], len(COLOURS))])
+
+    species = FACTORS["species"].classes[int(value["species"])]
+    bird = f"{pick(_SIZES[_third('size', value)])}{colour('hue')} {species}"
+    details = [pick(_HEADINGS[_sector(value["heading"], len(_HEADINGS))])]
+    for name, words in (("tilt", _TILTS), ("x", _SIDES), ("light", _LIGHTS)):
+        phrase = pick(words[_third(name, value)])
+        if phrase and pick(("say", "leave")) == "say":
+            details.append(phrase)
+    shade, ground = pick(_SHADES[_third("background_brightness", value)]), pick(_GROUNDS)
+    backdrop = _with_article(f"{shade}{colour('background_hue')} {ground}")
+    form = pick(
+        ("{bird} {details} on {backdrop}", "on {backdrop}, {bird} {details}", "{bird} {details}, {backdrop} behind it")
+    )
+    return form.format(bird=_with_article(bird), details=", ".join(details), backdrop=backdrop)
+
+
+def _sector(degrees: float, count: int) -> int:
+    """Return which of ``count`` equal sectors, centred on multiples of their width, an angle falls in."""
+    return round(degrees % 360 / (360 / count)) % count
+
+
+def _third(name: str, value: Mapping[str, float]) -> int:
+    """Return 0, 1 or 2 for the lower, middle or upper third of a factor's range."""
+    factor = FACTORS[name]
+    return min(max(int(3 * (value[name] - factor.low) / (factor.high - factor.low)), 0), 2)
+
+
+def _with_article(words: str) -> str:
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"

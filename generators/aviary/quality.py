@@ -1,0 +1,416 @@
+"""How good and how various a generator's birds are, in numbers that a person's eye agrees with.
+
+Render-back: read the factors off a picture, refine them until the renderer's picture is as close as it gets, and
+compare inside the bird's mask. A real bird comes back nearly identical, a smear does not. Beside it a Fréchet distance
+(Heusel et al. (2017), arXiv 1706.08500, here in the judge's features) and the coverage of every factor.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from steer.errors import BadInput
+from steer.generator import Generator, Progress
+from steer.generators.aviary.factors import FACTORS, sample_factors
+from steer.generators.aviary.renderer import render
+from steer.pictures import save_picture, sheet
+from steer.registry import load_measurer
+
+SIZE = 64
+"""Height and width at which pictures are compared, in pixels."""
+
+CIRCLE_BINS = 24
+LEAST_COUNT = 16
+SMALLEST_BIRD = 0.01
+"""Share of the picture below which a mask holds no bird; such a picture counts as 0 dB."""
+
+CEILING_COUNT = 96
+"""True renders that are drawn back for the ceiling, at most."""
+
+TOGETHER = 32
+"""Pictures refined at a time, which bounds the memory that their derivatives take."""
+
+PROBE_STEPS: Mapping[str, float] = {
+    "hue": 4.0,
+    "heading": 3.0,
+    "tilt": 1.5,
+    "size": 0.012,
+    "x": 0.008,
+    "y": 0.008,
+    "background_hue": 6.0,
+    "background_brightness": 0.02,
+    "light": 5.0,
+}
+"""Steps of the finite differences, in each factor's unit: about one ray of the renderer where something moves."""
+
+SCALES = (4, 2, 1)
+"""Pixels averaged each way in every round; without the coarse ones, small parts such as legs hold a bird in place."""
+
+TRIES = 4
+"""Steps tried in a round, with one set of derivatives."""
+
+FARTHEST = 20.0
+"""The longest step, in PROBE_STEPS."""
+
+OUTSIDE = 0.05
+"""Weight of a pixel outside the mask against one inside, while factors are refined."""
+
+
+@runtime_checkable
+class Judge(Protocol):
+    """What is asked of a measurer here; `steer.generators.aviary.measurer.Measurer` is one."""
+
+    def measure(self, images: Tensor) -> dict[str, Tensor]:
+        """Measure every factor of pictures (batch, 3, 64, 64); (batch,) per factor."""
+        ...
+
+    def mask(self, images: Tensor) -> Tensor:
+        """Return how much of each pixel is bird, (batch, 1, 64, 64) in [0, 1]."""
+        ...
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """Return features, (batch, channels)."""
+        ...
+
+
+@dataclass(frozen=True)
+class RenderedBack:
+    """Pictures beside what their refined factors draw.
+
+    Attributes:
+        pictures: (batch, 3, 64, 64) in [0, 1].
+        rendered: the pictures drawn back, likewise.
+        factors: the refined factors, (batch,) each.
+        decibels: peak signal-to-noise ratio inside the mask, (batch,); 0 where the judge sees no bird.
+    """
+
+    pictures: Tensor
+    rendered: Tensor
+    factors: Mapping[str, Tensor]
+    decibels: Tensor
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What `measure_quality` found.
+
+    Attributes:
+        generator: name of the generator.
+        median: render-back inside the mask, in dB: the median.
+        p10: the 10th percentile of it.
+        ceiling: the median of true renders drawn back the same way.
+        frechet: Fréchet distance to renders.
+        frechet_floor: the same between two sets of renders, as many of each.
+        coverage: by factor: for linear ones the range from 5th to 95th percentile, in renderers' ranges; for circles
+            and species exp(entropy) / bins.
+        coverage_reference: the same of renders, which shows what this many pictures can reach.
+        back: the pictures beside what was drawn back.
+    """
+
+    generator: str
+    median: float
+    p10: float
+    ceiling: float
+    frechet: float
+    frechet_floor: float
+    coverage: Mapping[str, float]
+    coverage_reference: Mapping[str, float]
+    back: RenderedBack = field(repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers, JSON-able."""
+        return {
+            "render_back_mask_db": {"median": self.median, "p10": self.p10},
+            "ceiling_mask_db": self.ceiling,
+            "frechet": self.frechet,
+            "frechet_floor": self.frechet_floor,
+            "coverage": dict(self.coverage),
+            "coverage_reference": dict(self.coverage_reference),
+        }
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Return the numbers for a person: what, how much, and what it compares to."""
+        ceiling = f"{self.ceiling:.1f} dB for true renders"
+        return [
+            ("drawn back, inside the mask, median", f"{self.median:.1f} dB", ceiling),
+            ("drawn back, inside the mask, 10th percentile", f"{self.p10:.1f} dB", ""),
+            ("Fréchet distance", f"{self.frechet:.3g}", f"{self.frechet_floor:.3g} between renders"),
+            *(
+                (f"coverage of {name}", f"{value:.2f}", f"{self.coverage_reference[name]:.2f} for renders")
+                for name, value in self.coverage.items()
+            ),
+        ]
+
+    def figure(self, path: str | Path, pairs: int = 32) -> None:
+        """Draw pictures beside what was drawn back, from the best to the worst."""
+        order = self.back.decibels.argsort(descending=True)
+        chosen = order[torch.linspace(0, len(order) - 1, min(pairs, len(order))).round().long()]
+        both = torch.stack([self.back.pictures[chosen], self.back.rendered[chosen]], 1).flatten(0, 1)
+        captions = [text for value in self.back.decibels[chosen] for text in ("generated", f"back, {value:.1f} dB")]
+        save_picture(sheet(both, 8, captions), path)
+
+
+def measure_quality(
+    generator: Generator,
+    *,
+    measurer: Judge | None = None,
+    count: int = 512,
+    seed: int = 0,
+    truncation: float = 1.0,
+    progress: Progress | None = None,
+) -> Quality:
+    """Measure how good and how various a generator of birds is.
+
+    Args:
+        generator: a generator that draws the aviary's birds.
+        measurer: who judges; the shipped judge by default.
+        count: pictures to draw, and renders to compare them with.
+        seed: the first seed that is drawn; the renders follow from it too.
+        truncation: see `Generator.sample`.
+        progress: called as the work goes on.
+
+    Raises:
+        BadInput: the generator does not draw the aviary's birds, or there are too few pictures.
+    """
+    if count < LEAST_COUNT:
+        raise BadInput(f"{count} pictures say too little; take at least {LEAST_COUNT}")
+    if measurer is None:
+        if generator.backend.measurer != "aviary-judge":
+            raise BadInput(
+                f"'{generator.name}' is judged by '{generator.backend.measurer}', but only birds of the aviary can be "
+                "drawn back; measure a generator that was trained on the aviary"
+            )
+        measurer = load_measurer("aviary-judge").network  # type: ignore[attr-defined]
+    ceiling_count = min(count, CEILING_COUNT)
+    report = _Share(progress, count + ceiling_count)
+    with torch.no_grad():
+        pictures = draw(generator, range(seed, seed + count), truncation)
+        rng = torch.Generator().manual_seed(seed)
+        truth, twin = (render(sample_factors(count, generator=rng), SIZE) for _ in range(2))
+        back = render_back(pictures, measurer, progress=report.of(0))
+        ceiling = render_back(truth[:ceiling_count], measurer, progress=report.of(count))
+        drawn, expected, again = (_see(each, measurer) for each in (pictures, truth, twin))
+    return Quality(
+        generator=generator.name,
+        median=float(back.decibels.median()),
+        p10=float(back.decibels.quantile(0.1)),
+        ceiling=float(ceiling.decibels.median()),
+        frechet=frechet(drawn.features, expected.features),
+        frechet_floor=frechet(again.features, expected.features),
+        coverage=coverage(drawn.factors, expected.factors),
+        coverage_reference=coverage(again.factors, expected.factors),
+        back=back,
+    )
+
+
+def draw(generator: Generator, seeds: range, truncation: float = 1.0) -> Tensor:
+    """Draw pictures of seeds, (len(seeds), 3, 64, 64) on the CPU; others are resized to that."""
+    parts = []
+    for start in range(0, len(seeds), TOGETHER):
+        latent = generator.sample(list(seeds[start : start + TOGETHER]), truncation=truncation)
+        parts.append(generator.decode(latent).cpu())
+    pictures = torch.cat(parts)
+    if pictures.shape[2:] != (SIZE, SIZE):
+        pictures = F.interpolate(pictures, (SIZE, SIZE), mode="bilinear", antialias=True).clamp(0, 1)
+    return pictures
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the judge sees in pictures: factors, (batch,) each, and features, (batch, channels)."""
+
+    factors: Mapping[str, Tensor]
+    features: Tensor
+
+
+def _see(pictures: Tensor, judge: Judge) -> _Seen:
+    groups = pictures.split(TOGETHER)
+    measured = [judge.measure(group) for group in groups]
+    factors = {name: torch.cat([each[name] for each in measured]) for name in FACTORS}
+    return _Seen(factors, torch.cat([judge.pooled(group) for group in groups]))
+
+
+class _Share:
+    """Reports several parts of a work as one whole."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self.progress, self.total = progress, total
+
+    def of(self, before: int) -> Progress | None:
+        """Return a callback for a part that begins after ``before``."""
+        progress = self.progress
+        return None if progress is None else lambda done, _: progress(before + done, self.total)
+
+
+# --- render-back -----------------------------------------------------------------------------------------------------
+
+
+def render_back(pictures: Tensor, judge: Judge, *, progress: Progress | None = None) -> RenderedBack:
+    """Read the factors off pictures, refine them, and draw them again.
+
+    Args:
+        pictures: (batch, 3, 64, 64) in [0, 1].
+        judge: who reads factors and mask.
+        progress: called with the pictures done.
+    """
+    parts = []
+    for start in range(0, len(pictures), TOGETHER):
+        parts.append(_render_back(pictures[start : start + TOGETHER], judge))
+        if progress is not None:
+            progress(min(start + TOGETHER, len(pictures)), len(pictures))
+    return RenderedBack(
+        pictures=pictures,
+        rendered=torch.cat([part.rendered for part in parts]),
+        factors={name: torch.cat([part.factors[name] for part in parts]) for name in FACTORS},
+        decibels=torch.cat([part.decibels for part in parts]),
+    )
+
+
+def mask_decibels(pictures: Tensor, others: Tensor, mask: Tensor) -> Tensor:
+    """Return the peak signal-to-noise ratio inside a mask, (batch,) in dB; 0 where the mask holds no bird.
+
+    Args:
+        pictures: (batch, 3, height, width) in [0, 1].
+        others: what to compare them with, likewise.
+        mask: (batch, 1, height, width), at least 0.5 where the bird is.
+    """
+    inside = (mask >= 0.5).float()
+    pixels = inside.sum((1, 2, 3))
+    error = ((pictures - others).square() * inside).sum((1, 2, 3)) / (3 * pixels.clamp_min(1))
+    decibels = -10 * error.clamp_min(1e-10).log10()
+    return torch.where(pixels >= SMALLEST_BIRD * inside[0].numel(), decibels, 0.0)
+
+
+def _render_back(pictures: Tensor, judge: Judge) -> RenderedBack:
+    """Refine one batch by Levenberg-Marquardt with finite differences, brought up to date between by Broyden (1965).
+
+    Steps are measured in PROBE_STEPS. Each picture has its own damping, and keeps the factors that came closest
+    inside its mask.
+    """
+    mask = judge.mask(pictures)
+    measured = judge.measure(pictures)
+    species = measured["species"]
+    names = list(PROBE_STEPS)
+    unit = torch.tensor([PROBE_STEPS[name] for name in names])
+    weight = (OUTSIDE + (1 - OUTSIDE) * mask).sqrt()
+    batch = len(pictures)
+
+    def paint(values: Tensor) -> Tensor:
+        return render({"species": species, **dict(zip(names, values.unbind(1), strict=True))}, SIZE)
+
+    def residual(image: Tensor, scale: int) -> Tensor:
+        return F.avg_pool2d((image - pictures) * weight, scale).flatten(1)
+
+    values = _inside(torch.stack([measured[name].float() for name in names], 1), names)
+    image = paint(values)
+    best, best_image, best_decibels = values, image, mask_decibels(pictures, image, mask)
+    damping = torch.full((batch,), 0.03)
+    for scale in SCALES:
+        now = residual(image, scale)
+        probed = [residual(paint(values + step), scale) - now for step in torch.diag(unit)]
+        slopes = torch.stack(probed, 2)  # (batch, pixels, factors)
+        for _ in range(TRIES):
+            curvature = slopes.mT @ slopes
+            size = curvature.diagonal(dim1=1, dim2=2)
+            floor = 1e-6 * size.amax(1, keepdim=True) + 1e-12
+            damped = curvature + torch.diag_embed(damping[:, None] * size + floor)
+            step = torch.linalg.solve(damped, -(slopes.mT @ now[:, :, None])).squeeze(2).clamp(-FARTHEST, FARTHEST)
+            moved = _inside(values + step * unit, names)
+            taken = _difference(moved, values, names) / unit
+            drawn = paint(moved)
+            decibels = mask_decibels(pictures, drawn, mask)
+            closer = decibels > best_decibels
+            best = torch.where(closer[:, None], moved, best)
+            best_image = torch.where(closer[:, None, None, None], drawn, best_image)
+            best_decibels = torch.where(closer, decibels, best_decibels)
+            then = residual(drawn, scale)
+            surprise = then - now - (slopes @ taken[:, :, None]).squeeze(2)
+            length = taken.square().sum(1, keepdim=True).clamp_min(1e-9)
+            slopes = slopes + surprise[:, :, None] * (taken / length)[:, None, :]
+            better = then.square().sum(1) < now.square().sum(1)
+            values = torch.where(better[:, None], moved, values)
+            image = torch.where(better[:, None, None, None], drawn, image)
+            now = torch.where(better[:, None], then, now)
+            damping = torch.where(better, damping / 4, damping * 6).clamp(1e-4, 1e4)
+    factors = {"species": species, **dict(zip(names, best.unbind(1), strict=True))}
+    return RenderedBack(pictures, best_image, {name: factors[name] for name in FACTORS}, best_decibels)
+
+
+def _inside(values: Tensor, names: list[str]) -> Tensor:
+    """Wrap circles and clamp linear factors to their ranges, (batch, factors)."""
+    columns = []
+    for name, column in zip(names, values.unbind(1), strict=True):
+        factor = FACTORS[name]
+        circular = factor.kind == "circular"
+        columns.append(torch.remainder(column, 360) if circular else column.clamp(factor.low, factor.high))
+    return torch.stack(columns, 1)
+
+
+def _difference(values: Tensor, reference: Tensor, names: list[str]) -> Tensor:
+    """Return values less reference, the short way round for circles."""
+    circular = torch.tensor([FACTORS[name].kind == "circular" for name in names])
+    difference = values - reference
+    return torch.where(circular, torch.remainder(difference + 180, 360) - 180, difference)
+
+
+# --- distances and coverage ------------------------------------------------------------------------------------------
+
+
+def frechet(features: Tensor, others: Tensor) -> float:
+    """Return the Fréchet distance between Gaussians fitted to features, (samples, channels) each.
+
+    >>> grid = torch.randn(400, 3, generator=torch.Generator().manual_seed(0))
+    >>> round(frechet(grid, grid + torch.tensor([3.0, 4.0, 0.0])), 3)
+    25.0
+    """
+    first, second = features.double(), others.double()
+    first_covariance, second_covariance = torch.cov(first.T), torch.cov(second.T)
+    values, vectors = torch.linalg.eigh(first_covariance)
+    root = vectors * values.clamp_min(0).sqrt() @ vectors.T
+    cross = torch.linalg.eigvalsh(root @ second_covariance @ root).clamp_min(0).sqrt().sum()
+    shift = (first.mean(0) - second.mean(0)).square().sum()
+    return float(shift + first_covariance.trace() + second_covariance.trace() - 2 * cross)
+
+
+def coverage(measured: Mapping[str, Tensor], reference: Mapping[str, Tensor]) -> dict[str, float]:
+    """Return how much of every factor's variety is there.
+
+    Args:
+        measured: factors measured on pictures, (batch,) each.
+        reference: factors measured on renders.
+
+    Returns:
+        For linear factors the range from the 5th to the 95th percentile, divided by that of the reference; for
+        circles (24 bins) and classes exp(entropy) / bins.
+    """
+    result = {}
+    for name, factor in FACTORS.items():
+        if factor.kind == "linear":
+            result[name] = _middle_range(measured[name]) / _middle_range(reference[name])
+        else:
+            bins = CIRCLE_BINS if factor.kind == "circular" else len(factor.classes)
+            places = (measured[name].double() / factor.high * bins).long().remainder(bins)
+            result[name] = evenness(torch.bincount(places, minlength=bins))
+    return result
+
+
+def _middle_range(values: Tensor) -> float:
+    low, high = values.float().quantile(torch.tensor([0.05, 0.95]))
+    return float(high - low)
+
+
+def evenness(counts: Tensor) -> float:
+    """Return exp(entropy) / bins of a histogram: 1 where all bins are equally full.
+
+    >>> round(evenness(torch.tensor([5, 5, 0, 0])), 3)
+    0.5
+    """
+    shares = counts.double() / counts.sum()
+    entropy = -torch.special.xlogy(shares, shares).sum()
+    return math.exp(float(entropy)) / len(counts)

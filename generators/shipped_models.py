@@ -1,0 +1,68 @@
+"""The models that come with the toolkit, each a folder under ``shipped``."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from steer.generators.aviary.measurer import Measurer as MeasurerNetwork
+from torch import Tensor
+
+from steer.attribute import Attribute
+from steer.generators import biggan
+from steer.generators.aviary.factors import FACTORS
+
+SHIPPED = Path(__file__).parent / "shipped"
+
+
+def aviary_biggan(folder: Path | None) -> biggan.BigGAN:
+    """Load the BigGAN trained on the aviary."""
+    return biggan.load(folder or SHIPPED / "aviary-biggan")
+
+
+class AviaryMeasurer:
+    """A measurer network as a set of attributes.
+
+    Attributes:
+        name: the name it is registered under.
+        network: the network, frozen.
+    """
+
+    reference = "aviary"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.network = MeasurerNetwork.load(SHIPPED / name)
+        self.attributes: Mapping[str, Attribute] = {
+            factor.name: Attribute(
+                name=factor.name,
+                kind=factor.kind,
+                low=factor.low,
+                high=factor.high,
+                unit=factor.unit,
+                spread=factor.spread,
+                classes=factor.classes,
+                summary=factor.description,
+            )
+            for factor in FACTORS.values()
+        }
+
+    def measure(self, images: Tensor) -> dict[str, Tensor]:
+        """Measure pictures (batch, 3, height, width) in [0, 1]; (batch,) per attribute, in its unit."""
+        return self.network.measure(images)
+
+    def in_domain(self, images: Tensor) -> Tensor:
+        """Return how far each picture is a bird as the renderer draws them, (batch,) in [0, 1]."""
+        return self.network.in_domain(images)
+
+    def mask(self, images: Tensor) -> Tensor:
+        """Return where the bird is, (batch, 1, height, width) in [0, 1]."""
+        return self.network.mask(images)
+
+
+def aviary_judge() -> AviaryMeasurer:
+    """Load the measurer that every reported number comes from; no loss ever sees it."""
+    return AviaryMeasurer("aviary-judge")
+
+
+def aviary_critic() -> AviaryMeasurer:
+    """Load the measurer that labels samples for finders and lends its features to trainings."""
+    return AviaryMeasurer("aviary-critic")

@@ -1,0 +1,43 @@
+"""Every registered generator and finder keeps the promises of `steer.testing`."""
+
+import pytest
+import torch
+
+import steer
+from steer.testing import check_generator
+
+NEED_A_FOLDER = {"biggan"}
+GENERATORS = [entry.name for entry in steer.list_generators() if entry.name not in NEED_A_FOLDER]
+
+
+@pytest.fixture(scope="module", params=GENERATORS)
+def generator(request):
+    return steer.load_generator(request.param)
+
+
+def test_a_generator_keeps_its_promises(generator):
+    check_generator(generator)
+
+
+def test_shipped_knobs_fit_their_generator(generator):
+    knobs = steer.shipped_knobs(generator)
+    assert knobs, "a shipped generator comes with knobs"
+    latent = generator.sample([1])
+    for knob in knobs.values():
+        low, high = knob.range
+        pictures = generator.decode(latent.rows([0, 0]), steer.Steering([(knob, [low, high])]))
+        assert float((pictures[0] - pictures[1]).abs().max()) > 0.02 or knob.kind == "ring", knob.name
+
+
+def test_a_ring_knob_comes_home_after_a_whole_turn(generator):
+    latent = generator.sample([1])
+    plain = generator.decode(latent)
+    for knob in steer.shipped_knobs(generator).values():
+        if knob.kind == "ring":
+            turned = generator.decode(latent, steer.Steering([(knob, 360.0)]))
+            assert float((turned - plain).abs().mean()) < 1e-3, knob.name
+
+
+def test_truncation_draws_the_dice_in(generator):
+    wide, narrow = generator.sample(range(8)), generator.sample(range(8), truncation=0.5)
+    torch.testing.assert_close(narrow["z"], wide["z"] * 0.5)

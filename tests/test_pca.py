@@ -1,0 +1,161 @@
+"""Principal components: exact where they can be, the same by sampling where they cannot."""
+
+import gc
+import time
+
+import numpy as np
+import pytest
+import torch
+from known_world import Affine, affine, undrawn_aviary
+from sklearn import decomposition
+from sklearn.linear_model import LinearRegression
+
+from steer.directions.pca import PCA, principal
+from steer.errors import BadInput, Cancelled, UnknownName
+from steer.generator import Generator
+from steer.knob import KnobSet, LinearKnob
+from steer.testing import check_finder
+
+
+def directions(knobs: KnobSet) -> torch.Tensor:
+    rows = []
+    for knob in knobs.values():
+        assert isinstance(knob, LinearKnob)
+        rows.append(knob.direction.flatten())
+    return torch.stack(rows)
+
+
+def cosines(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.cosine_similarity(first, second, dim=1).abs()
+
+
+@pytest.fixture(scope="module", name="affine")
+def affine_layer() -> Generator:
+    return affine()
+
+
+@pytest.fixture(scope="module")
+def unsaid() -> Generator:
+    return affine(said=False)
+
+
+def test_closed_form_gives_the_singular_vectors_and_their_share_of_the_variance(affine: Generator) -> None:
+    knobs = PCA(components=4, measure_ranges=False).find(affine)
+    assert list(knobs) == ["pc0", "pc1", "pc2", "pc3"]
+    assert cosines(directions(knobs), Affine().directions[:4]).min() > 0.99999
+    variances = 0.25 ** np.arange(6)
+    np.testing.assert_allclose(knobs.report["explained_variance_ratio"], (variances / variances.sum())[:4], rtol=1e-5)
+    assert knobs.report["method"] == "closed form"
+    assert knobs.report["samples"] == 0
+
+
+def test_closed_form_agrees_with_sampling_fitting_and_regressing(affine: Generator) -> None:
+    z = torch.randn(50_000, 6, generator=torch.Generator().manual_seed(3))
+    layer = z @ Affine().matrix.T
+    coordinates = decomposition.PCA(3).fit_transform(layer.numpy())
+    regressed = torch.from_numpy(LinearRegression().fit(coordinates, z.numpy()).coef_.T)
+    found = directions(PCA(components=3, measure_ranges=False).find(affine))
+    assert cosines(found, regressed).min() >= 0.999
+
+
+def test_closed_form_of_a_layer_as_wide_as_the_published_biggan_takes_a_moment() -> None:
+    matrix = torch.randn(32_768, 128, generator=torch.Generator().manual_seed(0)).double()
+    start = time.perf_counter()
+    found = principal(matrix, torch.eye(128, dtype=torch.float64), 80)
+    assert time.perf_counter() - start < 5
+    torch.testing.assert_close(found.directions @ found.directions.T, torch.eye(80, dtype=torch.float64))
+
+
+def test_streaming_agrees_with_the_closed_form_whatever_the_class(affine: Generator, unsaid: Generator) -> None:
+    exact = PCA(components=4, measure_ranges=False).find(affine)
+    sampled = PCA(components=4, samples=2_000, measure_ranges=False).find(unsaid)
+    assert cosines(directions(sampled), directions(exact)).min() >= 0.999
+    np.testing.assert_allclose(
+        sampled.report["explained_variance_ratio"], exact.report["explained_variance_ratio"], rtol=1e-3
+    )
+    assert sampled.report["converged"]
+    assert sampled.report["samples"] <= 2_000
+
+
+def test_streaming_says_how_far_the_components_turned_at_each_doubling(unsaid: Generator) -> None:
+    report = PCA(observe="layer:1", samples=2_000, tolerance=0.0, measure_ranges=False).find(unsaid).report
+    assert [step["samples"] for step in report["convergence"]] == [2_000]
+    assert all(0 < step["degrees"] < 45 for step in report["convergence"])
+    assert not report["converged"]
+    assert 0 < report["linear_share"] < 1
+
+
+def test_knobs_are_as_long_as_one_deviation_of_what_they_turn_and_point_one_way(affine: Generator) -> None:
+    found = directions(PCA(measure_ranges=False).find(affine))
+    torch.testing.assert_close(found.norm(dim=1), torch.ones(6))
+    assert all(row[row.abs().argmax()] > 0 for row in found)
+    inner = PCA(observe="layer:0", space="layer:0", components=2, samples=2_000, measure_ranges=False)
+    lengths = directions(inner.find(affine)).norm(dim=1)
+    across_classes = 2.5 * 40**0.5  # half the offset between the classes, in every one of 40 values
+    assert lengths[0] == pytest.approx(across_classes, rel=0.02)
+
+
+def test_components_of_a_space_itself_agree_with_the_full_covariance(affine: Generator) -> None:
+    found = PCA(observe="layer:1", space="layer:1", components=3, samples=1_000, tolerance=0.0, measure_ranges=False)
+    knobs = found.find(affine)
+    seeds = range(10_000_000, 10_001_000)
+    layer = affine.observe(affine.sample(seeds), "layer:1").flatten(1).numpy()
+    full = decomposition.PCA(3).fit(layer)
+    assert cosines(directions(knobs), torch.from_numpy(full.components_)).min() >= 0.999
+    np.testing.assert_allclose(knobs.report["explained_variance_ratio"], full.explained_variance_ratio_, rtol=0.01)
+    assert all(knob.space == "layer:1" for knob in knobs.values())
+
+
+def test_memory_does_not_grow_with_the_number_of_samples(unsaid: Generator) -> None:
+    def peak(samples: int) -> int:
+        largest = 0
+
+        def look(done: int, count: int) -> None:
+            nonlocal largest
+            tensors = (each for each in gc.get_objects() if type(each) is torch.Tensor)
+            largest = max(largest, sum(tensor.nelement() * tensor.element_size() for tensor in tensors))
+
+        PCA(observe="layer:1", samples=samples, tolerance=0.0, measure_ranges=False).find(unsaid, progress=look)
+        return largest
+
+    assert peak(2_000) < 1.1 * peak(500)
+
+
+def test_the_same_seed_gives_the_same_knobs_and_another_seed_others(unsaid: Generator) -> None:
+    first, again, other = (
+        directions(PCA(observe="layer:1", samples=1_000, seed=seed, measure_ranges=False).find(unsaid))
+        for seed in (0, 0, 1)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_plain_dice_are_refused_with_the_reason_and_the_spaces_that_can_be_observed(affine: Generator) -> None:
+    with pytest.raises(BadInput, match=r"same spread.*layer:0, layer:1"):
+        PCA(observe="z").find(affine)
+
+
+def test_a_space_that_does_not_depend_on_what_is_turned_is_refused(affine: Generator) -> None:
+    with pytest.raises(BadInput, match="met before"):
+        PCA(observe="layer:0", space="layer:1").find(affine)
+    with pytest.raises(UnknownName, match="layer:0, layer:1"):
+        PCA(observe="layer:7").find(affine)
+
+
+def test_sampling_can_be_followed_and_stopped(unsaid: Generator) -> None:
+    seen = []
+
+    def progress(done: int, count: int) -> None:
+        seen.append((done, count))
+        if done >= 500:
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        PCA(samples=2_000, measure_ranges=False).find(unsaid, progress=progress)
+    assert seen[-1][0] < 1_000
+    assert {count for _, count in seen} == {2_000}
+
+
+def test_pca_keeps_the_promises_of_a_finder() -> None:
+    check_finder(PCA(components=2), affine())
+    check_finder(PCA(observe="factors", components=3, samples=1_000, measure_ranges=False), undrawn_aviary())
