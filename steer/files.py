@@ -36,8 +36,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.touch(exist_ok=False)
     except OSError as error:
         raise BadInput(f"cannot write into '{folder}' ({error.strerror}); choose another folder") from error
+    mode = temporary.stat().st_mode
     try:
         yield temporary
+        temporary.chmod(mode)  # some writers make their file anew, readable by nobody else
         os.replace(temporary, path)
     finally:
         with suppress(FileNotFoundError):

@@ -251,8 +251,9 @@ def _resume(path: Path, measurer: Measurer, optimizer: torch.optim.Optimizer) ->
 def _card(training: MeasurerTraining, measurer: Measurer, seconds: float) -> str:
     """Describe the measurer: data, command, time, scores, licence."""
     command = (
-        f"steer train measurer --name {training.name} --channels {','.join(map(str, training.channels))} "
-        f"--seed {training.seed} --data-seed {training.data_seed} --count {training.count} --epochs {training.epochs}"
+        f"steer train measurer --out {training.name} --name {training.name} --seed {training.seed} "
+        f"--count {training.count} --epochs {training.epochs} --option data_seed={training.data_seed} "
+        f"--option channels={','.join(map(str, training.channels))}"
     )
     rows = "\n".join(f"| {name} | {value:.4f} |" for name, value in measurer.scores.items())
     parameters = sum(parameter.numel() for parameter in measurer.parameters())
