@@ -10,6 +10,7 @@ PYTEST ?=
 BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-input
 PINS := pyproject.toml constraints.txt
+SHIPPED := generators/shipped
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -43,6 +44,10 @@ types: $(VENV)/ready-dev ## check types
 	@$(BIN)/mypy
 
 check: lint types test ## everything a change must pass
+
+weights: $(VENV)/ready-dev ## find the shipped knobs again, after new weights
+	@$(BIN)/steer find probe aviary-biggan --attribute all --out $(SHIPPED)/aviary-biggan/knobs.safetensors
+	@$(BIN)/steer find pca aviary-biggan --observe layer:0 --space z --out $(SHIPPED)/aviary-biggan/knobs.safetensors --add
 
 clean: ## remove the environment and what builds and runs leave behind
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .coverage htmlcov

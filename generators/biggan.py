@@ -6,11 +6,12 @@ After Brock, Donahue & Simonyan (2019), arXiv 1809.11096, and the shapes of the 
 import hashlib
 import json
 import math
-import pickle  # noqa: S403 - for the name of its error; weights are read with weights_only=True
+import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -29,9 +30,12 @@ Activate = Callable[[Tensor, int], Tensor]
 
 GENERATOR, SCHEMA = "biggan", 1
 CONFIG, WEIGHTS, KNOBS = "config.json", "weights.safetensors", "knobs.safetensors"
+ENCODER = "encoder.safetensors"
 
 START = 4
 """Height and width of the first feature map, in pixels."""
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ class NormaliseModulate(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, h: Tensor, gain: Tensor, shift: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[no-untyped-def,override]
+    def forward(ctx, h: Tensor, gain: Tensor, shift: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[no-untyped-def]
         """Return the activations, and each channel's mean and inverse deviation in this batch."""
         normal, mean, inverse = torch.native_batch_norm(h, None, None, None, None, True, 0.0, eps)
         active = torch.addcmul(shift[..., None, None], normal, gain[..., None, None]).relu_()
@@ -108,7 +112,7 @@ class NormaliseModulate(torch.autograd.Function):
         return active, mean, inverse
 
     @staticmethod
-    def backward(ctx, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # type: ignore[no-untyped-def,override]
+    def backward(ctx, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # type: ignore[no-untyped-def]
         """Return the gradients of activations, gain and shift."""
         normal, active, gain, inverse = ctx.saved_tensors
         gradient = torch.ops.aten.threshold_backward(gradient, active, 0)
@@ -143,6 +147,14 @@ class DoublingConvolution(nn.Conv2d):
         """Map (batch, inputs, height, width) to (batch, outputs, 2 height, 2 width)."""
         kernel = self.kernel() if self.folded is None else self.folded
         return F.conv_transpose2d(h, kernel, self.bias, stride=2, padding=1)
+
+
+def channels_last(network: Network) -> Network:
+    """Lay the kernels of a network out as the CPU convolves fastest (in place), and return it."""
+    for parameter in network.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return network
 
 
 def double(h: Tensor) -> Tensor:
@@ -325,19 +337,25 @@ class BigGANNetwork(nn.Module):
         batch = len(z)
 
         def normalise(h: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
-            active, mean, inverse = NormaliseModulate.apply(h, gain, shift, self.config.eps)  # type: ignore[no-untyped-call]
+            active, mean, inverse = NormaliseModulate.apply(h, gain, shift, self.config.eps)
             if seen is not None:
                 seen.append((mean, inverse))
             return active
 
         h = self.start(given).contiguous(memory_format=torch.channels_last)
         modulation = self.modulation(given)
-        for index in range(len(self.blocks)):
+        for index, widths in enumerate(self.widths):
             gain, shift = self.modulation_of(index, modulation)
-            gains, shifts = (1 + gain).split(self.widths[index], 1), shift.split(self.widths[index], 1)
-            h = self.block(h, index, lambda h, norm, gains=gains, shifts=shifts: normalise(h, gains[norm], shifts[norm]))
+            pairs = list(zip((1 + gain).split(widths, 1), shift.split(widths, 1), strict=True))
+            h = self.block(h, index, partial(_modulated, normalise, pairs))
         final = self.final_gain.expand(batch, -1), self.final_shift.expand(batch, -1)
         return self.finish(h, lambda h, _: normalise(h, *final))
+
+
+def _modulated(
+    normalise: Callable[[Tensor, Tensor, Tensor], Tensor], pairs: Sequence[tuple[Tensor, Tensor]], h: Tensor, norm: int
+) -> Tensor:
+    return normalise(h, *pairs[norm])
 
 
 class DiceEncoder(nn.Module):
@@ -346,22 +364,24 @@ class DiceEncoder(nn.Module):
     Args:
         widths: channels of each feature map.
         sizes: height and width of each feature map, in pixels; maps wider than 16 are not read.
-        config: the generator whose dice it reads.
+        classes: number of classes.
+        z_dim: number of dice.
         width: channels it keeps of each map.
     """
 
     def __init__(
-        self, widths: Sequence[int], sizes: Sequence[int], config: BigGANConfig, *, width: int = 64
+        self, widths: Sequence[int], sizes: Sequence[int], classes: int, z_dim: int, *, width: int = 64
     ) -> None:
         super().__init__()
+        self.widths, self.sizes = list(widths), list(sizes)
         self.read = [index for index, size in enumerate(sizes) if START <= size <= 4 * START]
         self.down = nn.ModuleList(
             nn.Conv2d(widths[index], width, sizes[index] // START, sizes[index] // START) for index in self.read
         )
         self.mix = nn.Conv2d(width * len(self.read), 96, 1)
         self.hidden = nn.Linear(96 * START * START, 256)
-        self.label = nn.Linear(len(config.labels), 256, bias=False)
-        self.out = nn.Linear(256, 2 * config.z_dim)
+        self.label = nn.Linear(classes, 256, bias=False)
+        self.out = nn.Linear(256, 2 * z_dim)
         nn.init.zeros_(self.out.bias)
 
     def forward(self, maps: Sequence[Tensor], label: Tensor) -> tuple[Tensor, Tensor]:
@@ -371,6 +391,19 @@ class DiceEncoder(nn.Module):
         h = F.leaky_relu(self.hidden(h) + self.label(label), 0.2)
         mean, log_variance = self.out(h).chunk(2, 1)
         return mean, log_variance.clamp(-8, 2)
+
+    @torch.no_grad()
+    def fold(self, scales: Sequence[Tensor], shifts: Sequence[Tensor]) -> None:
+        """Take each map as it is from now on, where so far it took ``scale * map + shift`` (in place).
+
+        Args:
+            scales: one for each map, broadcastable to (1, channels, 1, 1).
+            shifts: likewise.
+        """
+        for index, down in zip(self.read, self.down, strict=True):
+            assert isinstance(down, nn.Conv2d) and down.bias is not None
+            down.bias += (down.weight * shifts[index]).sum((1, 2, 3))
+            down.weight *= scales[index]
 
 
 class BigGAN:
@@ -388,15 +421,15 @@ class BigGAN:
 
     def __init__(self, network: BigGANNetwork, *, measurer: str = "picture", home: Path | None = None) -> None:
         config = network.config
-        self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        self.network = channels_last(network.eval().requires_grad_(False))
         self.network.fold()
         self.config, self.measurer, self.home = config, measurer, home
         self.fingerprint = fingerprint(network)
         self.picture_size = (config.resolution, config.resolution)
-        self.conditions = {
+        self.conditions: Mapping[str, Condition] = {
             "label": Condition("label", "label", config.labels, "the class; drawn from the seed where not given")
         }
-        self.spaces = self._spaces()
+        self.spaces: Mapping[str, Space] = self._spaces()
         self._norms: dict[float, tuple[Tensor, Tensor]] = {}
 
     def _spaces(self) -> dict[str, Space]:
@@ -503,8 +536,9 @@ class BigGAN:
         part = slice(begin, begin + network.totals[index])
         gain = (1 + gain) * inverse[part]
         shift = shift - mean[part] * gain
-        gains, shifts = gain.split(network.widths[index], 1), shift.split(network.widths[index], 1)
-        return network.block(h, index, lambda h, norm: _affine(h, gains[norm], shifts[norm]))
+        widths = network.widths[index]
+        pairs = list(zip(gain.split(widths, 1), shift.split(widths, 1), strict=True))
+        return network.block(h, index, partial(_modulated, _affine, pairs))
 
     def _statistics(self, truncation: float) -> tuple[Tensor, Tensor]:
         """Return mean and inverse deviation of all norms at a truncation; kept for the next call."""
@@ -554,14 +588,46 @@ def fingerprint(network: BigGANNetwork) -> str:
     return digest.hexdigest()
 
 
-def write_model(
-    folder: Path, network: BigGANNetwork, *, measurer: str, dtype: torch.dtype = torch.float16
-) -> None:
+def write_model(folder: Path, network: BigGANNetwork, *, measurer: str, dtype: torch.dtype = torch.float16) -> None:
     """Write ``config.json`` and ``weights.safetensors`` into a folder that is there."""
     weights = {name: tensor.to(dtype) for name, tensor in network.state_dict().items()}
     write_tensors(folder / WEIGHTS, weights, {"generator": GENERATOR, "schema": SCHEMA})
     config = {"generator": GENERATOR, "schema": SCHEMA, "measurer": measurer, "network": asdict(network.config)}
     write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+
+
+def write_encoder(folder: Path, encoder: DiceEncoder, *, features: str) -> None:
+    """Write ``encoder.safetensors`` (float16) into a folder that is there; ``features`` names the measurer it reads."""
+    header = {
+        "schema": SCHEMA,
+        "features": features,
+        "widths": encoder.widths,
+        "sizes": encoder.sizes,
+        "classes": encoder.label.in_features,
+        "z_dim": encoder.out.out_features // 2,
+    }
+    write_tensors(folder / ENCODER, {name: each.half() for name, each in encoder.state_dict().items()}, header)
+
+
+def load_encoder(folder: Path) -> tuple[DiceEncoder, str]:
+    """Load what `write_encoder` wrote.
+
+    Returns:
+        The encoder, frozen, and the name of the measurer whose feature maps it reads.
+
+    Raises:
+        BadInput: the folder has no encoder.
+        BrokenFile: it is corrupted or of a newer schema.
+    """
+    tensors, header = read_tensors(folder / ENCODER)
+    try:
+        if header["schema"] > SCHEMA:
+            raise BrokenFile(f"'{folder / ENCODER}' has schema {header['schema']}; update latent-steer to read it")
+        encoder = DiceEncoder(header["widths"], header["sizes"], header["classes"], header["z_dim"])
+        encoder.load_state_dict({name: each.float() for name, each in tensors.items()})
+        return encoder.eval().requires_grad_(False), str(header["features"])
+    except (KeyError, TypeError, IndexError, RuntimeError) as error:
+        raise BrokenFile(f"'{folder / ENCODER}' is no encoder of a BigGAN ({error}); fetch or make it again") from error
 
 
 def load(folder: Path | None) -> BigGAN:
@@ -634,7 +700,9 @@ def read_published(
     """Read published BigGAN-deep weights; arguments and errors as `convert_published`."""
     file = source
     if source.is_dir():
-        file = next((source / name for name in PUBLISHED_FILES if (source / name).is_file()), source / PUBLISHED_FILES[0])
+        file = next(
+            (source / name for name in PUBLISHED_FILES if (source / name).is_file()), source / PUBLISHED_FILES[0]
+        )
     path = file.parent / CONFIG
     if not file.is_file() or not path.is_file():
         raise BadInput(f"'{file.parent}' needs config.json and one of {', '.join(PUBLISHED_FILES)}")
@@ -742,7 +810,9 @@ class _Published:
         """Return a weight divided by its spectral norm, by the stored vectors: the published pictures need them."""
         weight, u, v = (self.take(f"{key}.weight_{part}") for part in ("orig", "u", "v"))
         if u.shape != weight.shape[:1] or v.numel() * len(u) != weight.numel():
-            raise BrokenFile(f"the spectral norm of '{key}' in '{self.name}' has the wrong shape; fetch the weights again")
+            raise BrokenFile(
+                f"the spectral norm of '{key}' in '{self.name}' has the wrong shape; fetch the weights again"
+            )
         return weight / torch.dot(u, weight.flatten(1) @ v)
 
     def finish(self) -> None:

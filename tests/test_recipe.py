@@ -62,7 +62,7 @@ def test_a_recipe_holds_nothing_that_turns_nothing(aviary):
 
 def test_a_recipe_for_other_weights_is_refused_until_one_insists(recipe, aviary):
     other = recipe.model_copy(update={"fingerprint": "0" * 64})
-    with pytest.raises(WrongGenerator, match="0000.*insist"):
+    with pytest.raises(WrongGenerator, match=r"0000.*insist"):
         other.render(aviary)
     assert torch.equal(other.render(aviary, insist=True), recipe.render(aviary))
 

@@ -30,7 +30,7 @@ LEAST_COUNT = 16
 SMALLEST_BIRD = 0.01
 """Share of the picture below which a mask holds no bird; such a picture counts as 0 dB."""
 
-CEILING_COUNT = 96
+CEILING_COUNT = 64
 """True renders that are drawn back for the ceiling, at most."""
 
 TOGETHER = 32
@@ -124,14 +124,14 @@ class Quality:
     back: RenderedBack = field(repr=False)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the numbers, JSON-able."""
+        """Return the numbers, JSON-able, four digits behind the point."""
         return {
-            "render_back_mask_db": {"median": self.median, "p10": self.p10},
-            "ceiling_mask_db": self.ceiling,
-            "frechet": self.frechet,
-            "frechet_floor": self.frechet_floor,
-            "coverage": dict(self.coverage),
-            "coverage_reference": dict(self.coverage_reference),
+            "render_back_mask_db": {"median": round(self.median, 4), "p10": round(self.p10, 4)},
+            "ceiling_mask_db": round(self.ceiling, 4),
+            "frechet": round(self.frechet, 4),
+            "frechet_floor": round(self.frechet_floor, 4),
+            "coverage": {name: round(value, 4) for name, value in self.coverage.items()},
+            "coverage_reference": {name: round(value, 4) for name, value in self.coverage_reference.items()},
         }
 
     def rows(self) -> list[tuple[str, str, str]]:

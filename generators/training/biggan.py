@@ -8,11 +8,13 @@ arXiv 1807.00734 (relativistic loss); Larsen et al. (2015), arXiv 1512.09300 (th
 (2016), arXiv 1606.03657 (recovered dice); Mao et al. (2019), arXiv 1903.05628 (mode seeking).
 """
 
+import copy
 import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +26,19 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from steer.errors import BadInput
 from steer.files import atomic_path, read_tensors, write_tensors, write_text
-from steer.generators.biggan import START, BigGANConfig, BigGANNetwork, BlockShape, DiceEncoder, write_model
+from steer.generators.biggan import (
+    START,
+    BigGANConfig,
+    BigGANNetwork,
+    BlockShape,
+    DiceEncoder,
+    channels_last,
+    write_encoder,
+    write_model,
+)
 
 Progress = Callable[[int, int], None]
 
-CHANNELS_LAST = torch.channels_last
 AVIARY = "aviary"
 
 
@@ -103,7 +113,7 @@ class BigGANTraining:
         if len(channels) != depth + 1:
             raise BadInput(f"{self.resolution} pixels take {depth + 1} channel counts, not {len(channels)}")
         return BigGANConfig(
-            blocks=tuple(BlockShape(*pair) for pair in zip(channels, channels[1:], strict=False)),
+            blocks=tuple(BlockShape(*pair) for pair in pairwise(channels)),
             labels=tuple(labels),
             z_dim=self.z_dim,
             class_dim=self.class_dim,
@@ -119,7 +129,7 @@ Measure = Callable[[Tensor], dict[str, Tensor]]
 """Attributes of pictures (batch, 3, height, width) in [0, 1], (batch,) each."""
 
 
-class RandomFeatures(nn.Module):
+class RandomFeatures:
     """Features of fixed random convolutions, for data that no measurer knows.
 
     Args:
@@ -128,20 +138,17 @@ class RandomFeatures(nn.Module):
     """
 
     def __init__(self, resolution: int, seed: int = 0) -> None:
-        super().__init__()
         widths = (3, 32, 64, 128, 192)[: int(math.log2(resolution // START)) + 1]
         generator = torch.Generator().manual_seed(seed)
-        self.layers = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in zip(widths, widths[1:], strict=False))
-        for layer in self.layers:
-            weight = torch.randn(layer.weight.shape, generator=generator)
-            layer.weight.data = weight * math.sqrt(2 / weight[0].numel())
-            layer.bias.data.zero_()
+        self.kernels = [
+            torch.randn((b, a, 4, 4), generator=generator) * math.sqrt(2 / (a * 16)) for a, b in pairwise(widths)
+        ]
 
-    def forward(self, images: Tensor) -> list[Tensor]:
+    def __call__(self, images: Tensor) -> list[Tensor]:
         """Return up to four maps of 32, 64, 128 and 192 channels, each half as wide as the one before."""
         maps, h = [], 2 * images - 1
-        for layer in self.layers:
-            h = F.leaky_relu(layer(h), 0.2)
+        for kernel in self.kernels:
+            h = F.leaky_relu(F.conv2d(h, kernel, stride=2, padding=1), 0.2)
             maps.append(h)
         return maps
 
@@ -254,7 +261,7 @@ class Pictures:
 
     def images_at(self, rows: Tensor) -> Tensor:
         """Return pictures (batch, 3, height, width) in [0, 1]."""
-        return self.images[rows].float().div_(255).contiguous(memory_format=CHANNELS_LAST)
+        return self.images[rows].float().div_(255).contiguous(memory_format=torch.channels_last)
 
     def focus_at(self, rows: Tensor) -> Tensor:
         """Return how much each pixel counts, (batch, 1, height, width), 1 on average: half for what is masked."""
@@ -322,9 +329,9 @@ class Trainer:
         self.average = BigGANNetwork(self.shape)
         self.average.load_state_dict(self.generator.state_dict())
         self.discriminator = Discriminator(self.features, config.resolution, len(pictures.labels))
-        self.encoder = DiceEncoder(self.features.widths, self.features.sizes, self.shape)
+        self.encoder = DiceEncoder(self.features.widths, self.features.sizes, len(pictures.labels), config.z_dim)
         for module in (self.generator, self.average, self.discriminator, self.encoder):
-            module.to(memory_format=CHANNELS_LAST)
+            channels_last(module)
         rate = config.learning_rate
         self.optimisers = {
             "generator": torch.optim.Adam(self.generator.parameters(), rate, (0.0, 0.99), fused=True),
@@ -401,9 +408,7 @@ class Trainer:
             "pull": say,
         }
 
-    def _dream(
-        self, dice: Tensor, images: Tensor, maps: Sequence[Tensor], known: Tensor
-    ) -> dict[str, Tensor]:
+    def _dream(self, dice: Tensor, images: Tensor, maps: Sequence[Tensor], known: Tensor) -> dict[str, Tensor]:
         """Ask how well the dice of dreamt pictures can be found, and how close pairs of one class are."""
         found, log_variance = self.encoder(maps, known)
         missed = (dice - found).square()
@@ -626,7 +631,8 @@ def prepare(config: BigGANTraining, progress: Progress | None = None) -> Trainer
     if config.batch < 4 or config.batch % 4:
         raise BadInput(f"the batch must be a multiple of 4, not {config.batch}")
     if config.data != AVIARY:
-        return Trainer(config, read_folder(Path(config.data), config.resolution), RandomFeatures(config.resolution, config.seed))
+        pictures = read_folder(Path(config.data), config.resolution)
+        return Trainer(config, pictures, RandomFeatures(config.resolution, config.seed))
     if config.resolution != 64:
         raise BadInput(f"the aviary's critic knows pictures of 64 pixels, not {config.resolution}")
     from steer.generators.aviary.data import dataset
@@ -634,7 +640,7 @@ def prepare(config: BigGANTraining, progress: Progress | None = None) -> Trainer
     from steer.generators.shipped_models import aviary_critic
 
     data = dataset(config.pictures, seed=config.data_seed, progress=progress)
-    critic = aviary_critic().network.to(memory_format=CHANNELS_LAST)
+    critic = channels_last(aviary_critic().network)
     pictures = Pictures(data.pictures, data.factors["species"].long(), SPECIES, data.masks)
     return Trainer(config, pictures, critic.features, critic.measure)
 
@@ -688,16 +694,9 @@ def export(trainer: Trainer, folder: Path) -> Path:
     config, shape = trainer.config, trainer.shape
     aviary = config.data == AVIARY
     write_model(folder, trainer.average, measurer="aviary-judge" if aviary else "picture")
-    encoder = {name: each.half() for name, each in trainer.encoder.state_dict().items()}
-    for number, (scale, shift) in enumerate(zip(trainer.features.scales, trainer.features.shifts, strict=True)):
-        encoder |= {f"features.{number}.scale": scale.half(), f"features.{number}.shift": shift.half()}
-    header = {
-        "schema": 1,
-        "features": "aviary-critic" if aviary else "random",
-        "widths": trainer.features.widths,
-        "sizes": trainer.features.sizes,
-    }
-    write_tensors(folder / "encoder.safetensors", encoder, header)
+    encoder = copy.deepcopy(trainer.encoder)
+    encoder.fold(trainer.features.scales, trainer.features.shifts)
+    write_encoder(folder, encoder, features="aviary-critic" if aviary else "random")
     card = CARD.format(
         name="aviary-biggan" if aviary else folder.name,
         resolution=shape.resolution,

@@ -1,0 +1,129 @@
+"""The command `steer`: verbs, exit codes, and every mistake in one line."""
+
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Annotated, Any, cast
+
+import typer
+
+from steer.apps.commands.find import find
+from steer.apps.commands.list import knobs, list_
+from steer.apps.commands.measure import measure
+from steer.apps.commands.render import render
+from steer.apps.commands.sample import sample
+from steer.apps.commands.strip import strip
+from steer.apps.commands.studio import studio
+from steer.apps.commands.train import train
+from steer.apps.commands.walk import walk
+from steer.errors import SteerError, UnknownName
+
+DONE, DEFECT, MISTAKE = 0, 1, 2
+STOPPED, CUT_OFF = 128 + 2, 128 + 13
+"""Exit codes; the last two are what a shell reports for Ctrl-C, and for a reader of our output that went away."""
+
+LONGEST_LINE = 800
+
+UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])
+"""Every mistake that typer itself finds; the module it stands in differs between versions of typer."""
+
+FULL_OR_FORBIDDEN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
+
+app = typer.Typer(
+    name="steer",
+    epilog="Begin with: steer studio",
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+app.command(name="list")(list_)
+for verb in (sample, find, knobs, strip, render, walk):
+    app.command()(verb)
+app.add_typer(measure, name="measure")
+app.add_typer(train, name="train")
+app.command()(studio)
+
+
+def _say_version(wanted: bool) -> bool:
+    if wanted:
+        from steer import __version__
+
+        sys.stdout.write(f"steer {__version__}\n")
+        raise typer.Exit
+    return wanted
+
+
+@app.callback()
+def top(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_say_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Find the knobs in an image generator, measure what each really does, and turn them."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Args:
+        arguments: what stands behind ``steer``; by default the process's own.
+
+    Returns:
+        0 done; 2 the user's mistake or a missing part, said in one line on stderr; 1 a defect; 130 stopped by Ctrl-C.
+    """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        code = app(args=given or ["--help"], prog_name="steer", standalone_mode=False) or DONE
+        return _stopped() if code == STOPPED else code
+    except (KeyboardInterrupt, typer.Abort):
+        return _stopped()
+    except UsageError as error:
+        return _complain(_usage_message(error), MISTAKE)
+    except SteerError as error:
+        return _complain(f"{error}{_suggestion(error)}", MISTAKE)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "steer":
+            return _defect()
+        return _complain(f"the package '{error.name}' is not installed; pip install '{error.name}'", MISTAKE)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes it once more
+        return CUT_OFF
+    except OSError as error:
+        if error.errno not in FULL_OR_FORBIDDEN:
+            return _defect()
+        where = f"'{error.filename}': " if error.filename else ""
+        return _complain(f"{where}{error.strerror}; make room, or choose another place", MISTAKE)
+    except Exception:
+        return _defect()
+
+
+def _complain(message: str, code: int) -> int:
+    line = " ".join(message.split())
+    if len(line) > LONGEST_LINE:  # what is wrong stands in front, what to do at the end
+        line = f"{line[: LONGEST_LINE // 2]} … {line[-LONGEST_LINE // 2 :]}"
+    sys.stderr.write(f"steer: {line}\n")
+    return code
+
+
+def _stopped() -> int:
+    return _complain("stopped; nothing half-written is left", STOPPED)
+
+
+def _usage_message(error: Any) -> str:
+    context = error.ctx
+    return f"{error.format_message().strip().rstrip('.?')}; see: {context.command_path if context else 'steer'} --help"
+
+
+def _suggestion(error: SteerError) -> str:
+    if not isinstance(error, UnknownName):
+        return ""
+    close = get_close_matches(error.asked, error.available, n=1)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def _defect() -> int:
+    traceback.print_exc()
+    return _complain("this is a defect, of the toolkit or of a plugin; please report it with the lines above", DEFECT)

@@ -1,0 +1,64 @@
+"""`steer find`: knobs of a generator, into a knob file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from steer.apps.commands import typed
+from steer.apps.commands.list import describe, say_knobs
+from steer.apps.commands.reading import read_options
+from steer.apps.commands.writing import TENSORS, check_out, progress, say_json, say_written
+
+
+def find(
+    finder: Annotated[
+        str,
+        typer.Argument(
+            metavar="FINDER", help="A name from 'steer list finders'.", autocompletion=typed.complete_finder
+        ),
+    ],
+    generator: typed.GeneratorName,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Knob file: .safetensors")],
+    attribute: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="What a knob should turn; may be repeated.")
+    ] = None,
+    observe: Annotated[str | None, typer.Option(metavar="SPACE", help="Where to look, for finders that ask.")] = None,
+    space: Annotated[str | None, typer.Option(metavar="SPACE", help="Where to turn, for finders that ask.")] = None,
+    label: Annotated[str | None, typer.Option(metavar="LABEL", help="Look at this class only.")] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="NAME=VALUE", help="Any other option of the finder; may be repeated."),
+    ] = None,
+    add: Annotated[bool, typer.Option("--add", help="Keep the other knobs that the file already holds.")] = False,
+    device: typed.Device = "auto",
+    as_json: typed.Json = False,
+) -> None:
+    """Find knobs of a generator and save them.
+
+    Example: steer find pca aviary-biggan --observe layer:0 --space z --option components=8 --out pca.safetensors
+    """
+    from steer.knob import KnobSet, load_knobs
+    from steer.registry import load_finder, load_generator, options_of
+
+    types = options_of(finder)
+    named = {
+        "attribute": tuple(attribute) if attribute and len(attribute) > 1 else attribute and attribute[0],
+        "observe": observe,
+        "space": space,
+        "condition": {"label": label} if label else None,
+    }
+    options = read_options(option, types, named, f"the finder '{finder}'")
+    check_out(out, TENSORS)
+    kept = load_knobs(out) if add and out.is_file() else KnobSet({})
+    chosen = load_finder(finder, **options)
+    model = load_generator(generator, device)
+    with progress("finding") as report:
+        found = chosen.find(model, progress=report)
+    (kept | found).save(out)
+    if as_json:
+        knobs = [describe(knob) for knob in found.values()]
+        say_json({"out": str(out), "generator": model.name, "knobs": knobs, "report": dict(found.report)})
+    else:
+        say_knobs(found)
+        say_written(out, f"{len(found)} knob{'s' if len(found) != 1 else ''} of {model.name}")

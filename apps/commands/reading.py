@@ -1,0 +1,159 @@
+"""Turn what was typed into seeds, labels, knobs, turns and options; every mistake is said with its cure."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from steer.errors import BadInput, UnknownName, WrongGenerator
+
+if TYPE_CHECKING:
+    from steer.generator import Generator
+    from steer.knob import Knob, KnobSet
+    from steer.steering import Turn
+
+
+def read_condition(label: str | None, generator: "Generator", count: int) -> dict[str, str | list[str]]:
+    """Return the condition for a label, or for labels apart by commas, one a picture.
+
+    Raises:
+        BadInput: there are neither one nor ``count`` labels.
+    """
+    if label is None:
+        return {}
+    labels = read_labels(label, generator)
+    if len(labels) not in (1, count):
+        raise BadInput(f"--label takes one class, or one for each of the {count} seeds, not {len(labels)}")
+    return {"label": labels[0] if len(labels) == 1 else labels}
+
+
+def read_labels(text: str, generator: "Generator") -> list[str]:
+    """Split labels at commas, unless the whole text is one label (published class names have commas)."""
+    condition = generator.conditions.get("label")
+    if condition is None:
+        raise BadInput(f"'{generator.name}' has no classes to ask for; leave the label out")
+    labels = [text] if text in condition.choices else [label.strip() for label in text.split(",")]
+    for each in labels:
+        if each not in condition.choices:
+            raise UnknownName("label", each, condition.choices)
+    return labels
+
+
+def read_knobs(file: Path | None, generator: "Generator") -> "KnobSet":
+    """Return the knobs in a file, or those shipped with the generator.
+
+    Raises:
+        BadInput: no file was given and the generator comes with no knobs.
+    """
+    from steer.knob import load_knobs
+    from steer.registry import shipped_knobs
+
+    knobs = load_knobs(file) if file else shipped_knobs(generator)
+    if not knobs:
+        raise BadInput(
+            f"'{file or generator.name}' has no knobs; find some, then give them with --knobs: "
+            f"steer find probe {generator.name} --attribute NAME --out FILE.safetensors"
+        )
+    return knobs
+
+
+def read_knob(name: str, knobs: "KnobSet", generator: "Generator", insist: bool) -> "Knob":
+    """Return a knob that fits the generator's weights.
+
+    Raises:
+        UnknownName: there is no such knob.
+        WrongGenerator: it was made for other weights, and nobody insists.
+    """
+    from steer.knob import adopt
+
+    knob = knobs[name]
+    made_for = knob.provenance.fingerprint
+    if made_for in (None, generator.fingerprint):
+        return knob
+    assert made_for is not None
+    if not insist:
+        raise WrongGenerator(f"the knob '{name}'", made_for, generator.fingerprint, "--insist")
+    return adopt(knob, generator.fingerprint)
+
+
+def read_turns(texts: Sequence[str] | None, file: Path | None, generator: "Generator", insist: bool) -> list["Turn"]:
+    """Read turns written as NAME=AMOUNT.
+
+    Raises:
+        BadInput: one is not written so.
+    """
+    from steer.steering import Turn
+
+    pairs = [_read_pair(text) for text in texts or ()]
+    if not pairs:
+        return []
+    knobs = read_knobs(file, generator)
+    return [Turn(read_knob(name, knobs, generator, insist), amount) for name, amount in pairs]
+
+
+def _read_pair(text: str) -> tuple[str, float]:
+    name, _, amount = text.rpartition("=")
+    try:
+        number = float(amount)
+    except ValueError:
+        number = math.nan
+    if not name or not math.isfinite(number):
+        raise BadInput(f"a turn is written NAME=AMOUNT, such as hue=90, not '{text}'")
+    return name, number
+
+
+def read_options(
+    texts: Sequence[str] | None, types: Mapping[str, Any], named: Mapping[str, Any], what: str
+) -> dict[str, Any]:
+    """Read options written as name=value, each by the type that it has.
+
+    Args:
+        texts: what was typed.
+        types: name and type of every option there is.
+        named: options that have a flag of their own; None where it was not given.
+        what: whose options these are.
+
+    Raises:
+        BadInput: a text is not name=value, or the value is not of the option's type.
+        UnknownName: there is no such option.
+    """
+    given = {name: value for name, value in named.items() if value is not None}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise BadInput(f"an option is written name=value, not '{text}'; {what} has {', '.join(types)}")
+        given[name.strip().replace("-", "_")] = value
+    unknown = next((name for name in given if name not in types), None)
+    if unknown is not None:
+        raise UnknownName(f"option of {what}", unknown, types)
+    return {name: _read_value(name, value, types[name]) for name, value in given.items()}
+
+
+def _read_value(name: str, value: object, kind: Any) -> Any:
+    from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
+
+    if not isinstance(value, str):
+        return value
+    try:
+        adapter = TypeAdapter(kind)
+    except PydanticSchemaGenerationError:
+        return value  # only the plugin knows what it can make of a text
+    for reading in _readings(value):
+        try:
+            return adapter.validate_python(reading)
+        except ValidationError as error:
+            problem = error.errors()[0]["msg"]
+    raise BadInput(f"'{value}' does not fit the option '{name}': {problem}")
+
+
+def _readings(value: str) -> list[Any]:
+    """Return what a text may mean, the text itself first."""
+    readings: list[Any] = [value]
+    try:
+        readings.append(json.loads(value))
+    except json.JSONDecodeError:
+        readings.append([part.strip() for part in value.split(",")])
+    if value.lower() == "none":
+        readings.insert(0, None)
+    return readings

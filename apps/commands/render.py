@@ -1,0 +1,34 @@
+"""`steer render`: a recipe, or a picture or film that carries one, made again bit for bit."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from steer.apps.commands import typed
+from steer.apps.commands.writing import FILMS, PICTURES, RECIPES, check_out, progress, say_written
+
+
+def render(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A recipe (.json), or a picture or film made here.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Picture, film or .json to write.")],
+    generator: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FOLDER", help="Where the generator is, if its name is not known here."),
+    ] = None,
+    insist: typed.Insist = False,
+    device: typed.Device = "auto",
+) -> None:
+    """Make pictures or a film again from a recipe, bit for bit.
+
+    Example: steer render sheet.png --out again.png
+    """
+    from steer.recipe import Recipe
+    from steer.registry import load_generator
+
+    recipe = Recipe.load(file)
+    check_out(out, (FILMS if recipe.walk else PICTURES) + RECIPES)
+    model = load_generator(generator or recipe.generator, device)
+    with progress("drawing") as report:
+        recipe.save(out, model, insist=insist, progress=report)
+    say_written(out, f"made again by {model.name}")

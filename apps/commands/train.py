@@ -1,0 +1,80 @@
+"""`steer train`: trainings of the generators and measurers that come with the toolkit."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from steer.apps.commands.reading import read_options
+from steer.apps.commands.writing import check_folder, progress, say_written
+
+train = typer.Typer(help="Train a generator or a measurer from scratch.")
+
+Out = Annotated[
+    Path,
+    typer.Option("--out", "-o", metavar="FOLDER", help="Made where it is missing; a run that stopped there goes on."),
+]
+Seed = Annotated[int | None, typer.Option(metavar="N", help="Seeds everything.")]
+Options = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option", metavar="NAME=VALUE", help="Any other option of the training; '--option list' names them."
+    ),
+]
+
+
+@train.command("biggan")
+def biggan(
+    out: Out,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="aviary|FOLDER", help="Rendered birds, or a folder with a sub-folder per class."),
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(metavar="N", help="How long to train.")] = None,
+    steps: Annotated[int | None, typer.Option(metavar="N", help="How many steps to train, instead of minutes.")] = None,
+    seed: Seed = None,
+    option: Options = None,
+) -> None:
+    """Train a class-conditional BigGAN; sheets of samples appear in the folder as it learns.
+
+    Example: steer train biggan --data aviary --minutes 110 --out runs/aviary --option z_dim=24
+    """
+    from steer.generators.training.biggan import BigGANTraining, train_biggan
+
+    named = {"data": data, "minutes": minutes, "steps": steps, "seed": seed}
+    given = _read(option, BigGANTraining, named)
+    if steps is not None and minutes is None:
+        given["minutes"] = None
+    check_folder(out)
+    with progress("training") as report:
+        model = train_biggan(BigGANTraining(**given), out, report)
+    say_written(model, f"the generator; try: steer sample {model} --seeds 0-15 --out sheet.png")
+
+
+@train.command("measurer")
+def measurer(
+    out: Out,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="What to call it.")] = None,
+    epochs: Annotated[int | None, typer.Option(metavar="N", help="Passes over the pictures.")] = None,
+    count: Annotated[int | None, typer.Option(metavar="N", help="Training pictures.")] = None,
+    seed: Seed = None,
+    option: Options = None,
+) -> None:
+    """Train a network that reads a bird's factors off a picture.
+
+    Example: steer train measurer --name aviary-critic --epochs 6 --out runs/critic
+    """
+    from steer.generators.training.measurer import MeasurerTraining, train_measurer
+
+    given = _read(option, MeasurerTraining, {"name": name, "epochs": epochs, "count": count, "seed": seed})
+    check_folder(out)
+    with progress("training") as report:
+        trained = train_measurer(MeasurerTraining(**given), out, progress=report)
+    scores = ", ".join(f"{each} {score:.3f}" for each, score in trained.scores.items())
+    say_written(out, f"the measurer; on fresh renders: {scores}")
+
+
+def _read(texts: list[str] | None, training: Any, named: dict[str, Any]) -> dict[str, Any]:
+    types = {field.name: field.type for field in fields(training)}
+    return read_options(texts, types, named, "this training")

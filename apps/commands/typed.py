@@ -1,0 +1,52 @@
+"""What is typed after a verb: arguments and options that several verbs share."""
+
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def _names(group: str) -> list[str]:
+    return sorted(entry.name for entry in entry_points(group=f"steer.{group}"))
+
+
+def complete_generator(incomplete: str) -> list[str]:
+    """Complete the name of a generator in a shell."""
+    return [name for name in _names("generators") if name.startswith(incomplete)]
+
+
+def complete_finder(incomplete: str) -> list[str]:
+    """Complete the name of a finder in a shell."""
+    return [name for name in _names("finders") if name.startswith(incomplete)]
+
+
+GeneratorName = Annotated[
+    str,
+    typer.Argument(
+        metavar="GENERATOR",
+        help="A name from 'steer list generators', or a folder of weights.",
+        autocompletion=complete_generator,
+    ),
+]
+Seeds = Annotated[str, typer.Option(metavar="SEEDS", help="Whole numbers and ranges: 1,2,5-10.")]
+Label = Annotated[
+    str | None,
+    typer.Option(metavar="LABEL", help="Class to draw: one for all, or one per seed as A,B,C."),
+]
+Truncation = Annotated[
+    float,
+    typer.Option(metavar="NUMBER", help="How far dice are drawn in, above 0 to 1; smaller is more typical."),
+]
+Turns = Annotated[
+    list[str] | None,
+    typer.Option("--turn", metavar="NAME=AMOUNT", help="Turn a knob, in its unit; may be repeated."),
+]
+KnobName = Annotated[str, typer.Option("--knob", metavar="NAME", help="A knob; 'steer knobs GENERATOR' shows them.")]
+KnobFile = Annotated[
+    Path | None,
+    typer.Option("--knobs", metavar="FILE", help="Knob file; by default the knobs shipped with the weights."),
+]
+Insist = Annotated[bool, typer.Option("--insist", help="Use what was made for other weights all the same.")]
+Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, mps, ...")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]

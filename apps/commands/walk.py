@@ -1,0 +1,114 @@
+"""`steer walk`: a film of one knob turning, or of a way through seeds and classes."""
+
+from dataclasses import replace
+from itertools import cycle, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from steer.apps.commands import typed
+from steer.apps.commands.reading import read_condition, read_knob, read_knobs, read_labels, read_turns
+from steer.apps.commands.writing import FILMS, RECIPES, check_out, progress, say_written
+from steer.errors import BadInput, UnknownName
+
+if TYPE_CHECKING:
+    from steer.generator import Generator
+    from steer.latent import Latent
+    from steer.walk import Easing, Walk
+
+SMALLEST_FILM = 256
+"""Height, in pixels, that small pictures are enlarged to."""
+
+
+def walk(
+    generator: typed.GeneratorName,
+    seeds: typed.Seeds,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Film: .mp4, .gif, .webp; or .json")],
+    knob: Annotated[
+        str | None, typer.Option("--knob", metavar="NAME", help="Turn this knob; left out, go from seed to seed.")
+    ] = None,
+    start: Annotated[
+        float | None, typer.Option("--from", metavar="AMOUNT", help="First amount; by default the range's end.")
+    ] = None,
+    end: Annotated[
+        float | None, typer.Option("--to", metavar="AMOUNT", help="Last amount; by default the range's end.")
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(metavar="N", help="Length of a knob's turn, or of the way to the next seed.")
+    ] = 4.0,
+    loop: Annotated[bool, typer.Option("--loop", help="Come back to the first picture, without a seam.")] = False,
+    fps: Annotated[int, typer.Option(metavar="N", help="Frames a second.")] = 30,
+    easing: Annotated[str, typer.Option(metavar="NAME", help="linear, smooth, in or out.")] = "smooth",
+    labels: Annotated[
+        str | None, typer.Option("--labels", "--label", metavar="A,B,C", help="Classes to pass, taking turns.")
+    ] = None,
+    truncation: typed.Truncation = 1.0,
+    turn: typed.Turns = None,
+    knobs: typed.KnobFile = None,
+    scale: Annotated[int | None, typer.Option(metavar="N", help="Enlarge pictures by this whole factor.")] = None,
+    insist: typed.Insist = False,
+    device: typed.Device = "auto",
+) -> None:
+    """Film one knob turning, or a way through seeds and classes.
+
+    Example: steer walk aviary-biggan --knob heading --seeds 0-2 --from -90 --to 90 --loop --out turn.mp4
+
+    Example: steer walk aviary-biggan --seeds 1,2,3 --labels robin,owl --seconds 2 --loop --out walk.gif
+    """
+    from steer.layout import Layout
+    from steer.recipe import Recipe
+    from steer.registry import load_generator
+    from steer.seeds import parse_seeds
+    from steer.walk import EASINGS, Keyframe, Walk
+
+    numbers = parse_seeds(seeds)
+    check_out(out, FILMS + RECIPES)
+    if easing not in EASINGS:
+        raise UnknownName("easing", easing, EASINGS)
+    pace = cast("Easing", easing)
+    if knob is None and not (start is end is None):
+        raise BadInput("--from and --to are amounts of a knob; say which with --knob NAME")
+    model = load_generator(generator, device)
+    turns = tuple(read_turns(turn, knobs, model, insist))
+    if knob is None:
+        latent = _stops(model, numbers, labels, truncation)
+        places = [Keyframe(latent.rows([row]), turns, seconds) for row in range(len(latent))]
+        film = Walk(model, places, fps, loop, pace)
+    else:
+        condition = read_condition(labels, model, len(numbers))
+        latent = model.sample(numbers, condition=condition, truncation=truncation)
+        chosen = read_knob(knob, read_knobs(knobs, model), model, insist)
+        film = _sweep(Walk.sweep(model, chosen, latent, start=start, end=end, seconds=seconds, fps=fps), loop, pace)
+        film = replace(film, keyframes=[replace(each, turns=turns + each.turns) for each in film.keyframes])
+    height = model.backend.picture_size[0]
+    layout = Layout(scale=scale or max(1, -(-SMALLEST_FILM // height)))
+    with progress("filming") as report:
+        Recipe.of_walk(film, layout).save(out, model, progress=report)
+    say_written(out, f"{len(film)} frames by {model.name}, {len(film) / fps:.3g} s")
+
+
+def _stops(model: "Generator", numbers: list[int], labels: str | None, truncation: float) -> "Latent":
+    """Draw the places of a way through seeds and classes; the shorter list starts again."""
+    names = read_labels(labels, model) if labels else []
+    count = max(len(numbers), len(names))
+    if count < 2:
+        raise BadInput("a way goes through at least two places; give more --seeds or --labels, or a --knob to turn")
+    condition = {"label": list(islice(cycle(names), count))} if names else {}
+    return model.sample(list(islice(cycle(numbers), count)), condition=condition, truncation=truncation)
+
+
+def _sweep(sweep: "Walk", loop: bool, easing: "Easing") -> "Walk":
+    """Let a sweep come back: by a full circle where the knob is a ring and makes whole turns, else by turning round."""
+    first, last = sweep.keyframes
+    if not loop:
+        return replace(sweep, easing=easing)
+    (there,) = last.turns
+    begin, end = float(first.turns[0].amounts(1)), float(there.amounts(1))
+    if there.knob.unit == "degree" and end != begin and (end - begin) % 360 == 0:
+        # The last frame would show the first again, so the way stops one step short of it.
+        steps = max(1, round(first.seconds * sweep.fps))
+        short = replace(there, amount=end - (end - begin) / (steps + 1))
+        return replace(sweep, keyframes=[first, replace(last, turns=(short,))], easing="linear")
+    halves = [replace(each, seconds=each.seconds / 2) for each in sweep.keyframes]
+    return replace(sweep, keyframes=halves, loop=True, easing=easing)

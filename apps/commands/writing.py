@@ -1,0 +1,99 @@
+"""What a verb shows and writes: results on stdout, progress on stderr where somebody watches."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from steer.errors import BadInput
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+FILMS = (".mp4", ".gif", ".webp")
+FIGURES = (".png", ".pdf", ".svg")
+RECIPES = (".json",)
+TENSORS = (".safetensors",)
+
+Report = Callable[[int, int], None]
+
+
+class _Enough(Exception):
+    """Leaves a file's block before anything is written."""
+
+
+def check_out(path: Path | None, suffixes: Sequence[str]) -> None:
+    """Check that a file can be written, before any long work is done for it.
+
+    Raises:
+        BadInput: its suffix says no format that is known, or its folder cannot take it.
+    """
+    from steer.files import atomic_path
+
+    if path is None:
+        return
+    if path.suffix.lower() not in suffixes:
+        known = ", ".join(dict.fromkeys(suffixes))
+        raise BadInput(f"'{path}' cannot be written as '{path.suffix}'; end its name in {known}")
+    try:
+        with atomic_path(path):
+            raise _Enough
+    except _Enough:
+        pass
+
+
+def check_folder(path: Path) -> None:
+    """Check that a folder is there or can be made, before any long work is done for it.
+
+    Raises:
+        BadInput: it can be neither.
+    """
+    there = next(each for each in (path, *path.absolute().parents) if each.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise BadInput(f"cannot make the folder '{path}' in '{there}'; choose another")
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Report | None]:
+    """Yield a callback that moves a bar on stderr, or None where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def say(text: str) -> None:
+    """Print a line of results."""
+    sys.stdout.write(f"{text}\n")
+
+
+def say_written(path: Path, what: str) -> None:
+    """Print which file was written and what is in it."""
+    say(f"{path}: {what}")
+
+
+def say_json(value: Any) -> None:
+    """Print JSON."""
+    say(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def say_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table, as wide as the terminal, or as wide as it is where no terminal shows it."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    width = None if sys.stdout.isatty() else 4096
+    Console(file=sys.stdout, width=width, markup=False, highlight=False).print(table)

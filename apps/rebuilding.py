@@ -1,0 +1,63 @@
+"""Texts that make a setting's picture again, bit for bit: Python and a command."""
+
+import shlex
+
+from steer.apps.setting import COLUMNS, Setting, consecutive, seed_text
+
+
+def python_of(setting: Setting) -> str:
+    """Return Python that makes a setting's picture again; from its file where no few lines can say it."""
+    dice, name = setting.dice, setting.dice.model.source
+    if dice.held is not None or not _shipped(setting):
+        return (
+            "import steer\n\n"
+            f"recipe = steer.Recipe.load({setting.file_name!r})  # the PNG that the studio saves\n"
+            "picture = recipe.render()\n"
+            'recipe.save("again.png")\n'
+        )
+    condition = f", condition={{{dice.model.label.name!r}: {dice.label!r}}}" if dice.label and dice.model.label else ""
+    options = condition + (f", truncation={dice.truncation}" if dice.truncation != 1 else "")
+    lines = [
+        "import steer",
+        "",
+        f"generator = steer.load_generator({name!r})",
+        f"latent = generator.sample(seeds={list(dice.seeds[: dice.birds])}{options})",
+    ]
+    if dice.thrown or setting.amounts:
+        lines.append("knobs = steer.shipped_knobs(generator)")
+    for knob, seed in dice.thrown:
+        lines += [
+            f"knob = knobs[{knob.name!r}]  # one die thrown, the others held",
+            f"fresh = generator.sample(seeds={list(consecutive(seed, dice.birds))}{options})",
+            "held = latent[knob.space]",
+            "latent = latent.with_values(knob.space, held + knob.project(fresh[knob.space] - held))",
+        ]
+    turns = ", ".join(f"(knobs[{knob!r}], {amount})" for knob, amount in setting.amounts.items())
+    layout = "bare=True" if dice.birds == 1 else f"columns={COLUMNS[dice.birds]}"
+    lines += [
+        f"steering = steer.Steering([{turns}])",
+        "picture = generator.decode(latent, steering)",
+        f"recipe = steer.Recipe.of(generator, latent, steering, layout=steer.Layout({layout}))",
+        f"recipe.save({setting.file_name!r})",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def command_of(setting: Setting) -> str:
+    """Return a command that makes a setting's file again; from the file itself where no options can say it."""
+    dice = setting.dice
+    if not dice.plain or not _shipped(setting):
+        return shlex.join(["steer", "render", setting.file_name, "--out", "again.png"])
+    words = ["steer", "sample", dice.model.source, "--seeds", seed_text(dice.seeds[: dice.birds])]
+    words += ["--label", dice.label] if dice.label else []
+    words += ["--truncation", f"{dice.truncation}"] if dice.truncation != 1 else []
+    for name, amount in setting.amounts.items():
+        words += ["--turn", f"{name}={amount}"]
+    words += ["--bare"] if dice.birds == 1 else ["--columns", f"{COLUMNS[dice.birds]}"]
+    return shlex.join([*words, "--out", setting.file_name])
+
+
+def _shipped(setting: Setting) -> bool:
+    """Return whether every turned knob is one that comes with the generator."""
+    shipped = setting.dice.model.knobs
+    return all(name in shipped and setting.knobs[name] is shipped[name] for name in setting.amounts)

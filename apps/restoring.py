@@ -1,0 +1,108 @@
+"""From a recipe back to the setting that it describes."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from steer.apps.setting import COLUMNS, MOST_BIRDS, Dice, Model, Setting, consecutive
+from steer.errors import BadInput, BrokenFile, WrongGenerator
+from steer.knob import Knob
+from steer.latent import Latent
+from steer.recipe import Recipe, Scene
+from steer.steering import Turn
+
+
+def restored(recipe: Recipe, model: Model) -> tuple[Setting, str | None]:
+    """Return the setting that a recipe describes, and a note where it holds more than can be shown.
+
+    Raises:
+        WrongGenerator: the model has other weights than the recipe was made with.
+        BadInput: it is the recipe of a film, or turns a knob in a way that has no slider.
+        BrokenFile: its numbers do not fit the model.
+    """
+    if recipe.fingerprint != model.generator.fingerprint:
+        insist = "steer render FILE --out OTHER --insist"
+        raise WrongGenerator("the recipe", recipe.fingerprint, model.generator.fingerprint, insist)
+    scene = recipe.scene
+    if scene is None:
+        raise BadInput("this is the recipe of a film, and here pictures are shown; use: steer render FILE --out OTHER")
+    turns = [record.turn() for record in scene.turns]
+    if not scene.seeds or any(turn.absolute for turn in turns):
+        raise BadInput("this recipe holds what no slider shows; make its picture with: steer render FILE --out OTHER")
+
+    amounts = [turn.amounts(len(scene.seeds)) for turn in turns]
+    birds = max(shown for shown in COLUMNS if shown <= len(scene.seeds))
+    if not all(bool((each[:birds] == each[0]).all()) for each in amounts):
+        birds = 1
+    knobs: dict[str, Knob] = dict(model.knobs)
+    turned = {_adopted(turn, knobs): _shortest(each[0]) for turn, each in zip(turns, amounts, strict=True)}
+    setting = Setting(_dice(scene, model, birds), knobs, turned)
+    try:
+        model.decode(setting.dice.latent, setting.steering)
+    except (RuntimeError, IndexError, ValueError) as error:
+        raise _misfit(model) from error
+    note = f"This file holds {len(scene.seeds)} pictures; here {'are' if birds > 1 else 'is'} the first {birds}."
+    return setting, note if birds < len(scene.seeds) else None
+
+
+def _shortest(amount: Tensor) -> float:
+    """Return the shortest number that is this float32, as a slider would have given it."""
+    return float(str(np.float32(amount)))
+
+
+def _adopted(turn: Turn, knobs: dict[str, Knob]) -> str:
+    """Return the name of a recipe's knob among those there are, adding it where it is not one of them."""
+    knob = turn.knob if turn.window is None else replace(turn.knob, window=turn.window)  # type: ignore[type-var]
+    name = knob.name
+    while name in knobs and not _same(knobs[name], knob):
+        name = f"{name} (from the recipe)"
+    if name not in knobs:
+        knobs[name] = replace(knob, name=name)  # type: ignore[type-var]
+    return name
+
+
+def _same(knob: Knob, other: Knob) -> bool:
+    """Return whether two knobs turn the same way."""
+    if (knob.kind, knob.space, knob.unit, knob.window) != (other.kind, other.space, other.unit, other.window):
+        return False
+    first, second = (
+        {name: value for name, value in vars(each).items() if isinstance(value, Tensor)} for each in (knob, other)
+    )
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def _dice(scene: Scene, model: Model, birds: int) -> Dice:
+    """Return the dice of a scene: drawn again from its seeds where they can be, else held as plain values."""
+    labels = scene.condition.get(model.label.name, [])[:birds] if model.label else []
+    seeds = tuple(seed for seed in scene.seeds[:birds] if seed is not None)
+    dice = Dice(
+        model=model,
+        seeds=(seeds + consecutive(seeds[-1] + 1 if seeds else 0, MOST_BIRDS))[:MOST_BIRDS],
+        birds=birds,
+        label=labels[0] if len(set(labels)) == 1 else None,
+        truncation=scene.truncation,
+    )
+    if scene.values is None and len(seeds) == birds:
+        drawn = dice.latent.condition.get(model.label.name, ()) if model.label else ()
+        if tuple(labels) in ((), drawn):
+            return dice
+    latent = scene.latent(model.generator)
+    _check_fit(latent, dice)
+    return replace(dice, held=latent.rows(range(birds)))
+
+
+def _check_fit(latent: Latent, dice: Dice) -> None:
+    """Check a recipe's plain values against those that the model draws itself."""
+    drawn, count = dice.latent, len(latent)
+    fits = latent.values.keys() == drawn.values.keys() and all(
+        values.shape == (count, *drawn[name].shape[1:]) and bool(values.isfinite().all())
+        for name, values in latent.values.items()
+    )
+    if not fits or any(len(entries) != count for entries in latent.condition.values()):
+        raise _misfit(dice.model)
+
+
+def _misfit(model: Model) -> BrokenFile:
+    return BrokenFile(f"the recipe's numbers do not fit '{model.generator.name}'; use another copy of it")

@@ -1,0 +1,249 @@
+"""Settings: everything a person has chosen, frozen; dice, knobs and amounts that pictures follow from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from threading import Lock
+
+import torch
+from torch import Tensor
+
+from steer.attribute import Measurer
+from steer.backend import Condition
+from steer.errors import BadInput, SteerError
+from steer.generator import Generator
+from steer.knob import Knob, KnobSet
+from steer.latent import Latent
+from steer.layout import Layout
+from steer.recipe import Recipe
+from steer.registry import load_generator, load_measurer, shipped_knobs
+from steer.steering import Steering
+
+COLUMNS: Mapping[int, int] = {1: 1, 4: 2, 9: 3}
+"""How many birds are shown at once, and in how many columns."""
+
+MOST_BIRDS = max(COLUMNS)
+LARGEST_SEED = 2**53 - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A generator that all sessions of a process share.
+
+    Attributes:
+        source: the name or folder that it was loaded by.
+        generator: the generator.
+        knobs: the knobs shipped with it.
+        lock: taken for each frame, so that sessions take turns.
+    """
+
+    source: str
+    generator: Generator
+    knobs: KnobSet
+    lock: Lock = field(default_factory=Lock)
+
+    @cached_property
+    def measurer(self) -> Measurer | None:
+        """What judges its pictures; None where that cannot be loaded."""
+        try:
+            return load_measurer(self.generator.backend.measurer)
+        except (SteerError, ImportError):
+            return None
+
+    @cached_property
+    def label(self) -> Condition | None:
+        """The condition that chooses a class, if there is one."""
+        return next((each for each in self.generator.conditions.values() if each.kind == "label"), None)
+
+    @property
+    def dice_knobs(self) -> tuple[str, ...]:
+        """The names of the knobs that can be thrown as one die: those along plain dice."""
+        spaces = self.generator.spaces
+        return tuple(
+            name
+            for name, knob in self.knobs.items()
+            if spaces[knob.space].kind == "input" and spaces[knob.space].isotropic
+        )
+
+    def decode(self, latent: Latent, steering: Steering | None = None) -> Tensor:
+        """Make pictures (batch, 3, height, width) in [0, 1] while nobody else does."""
+        with self.lock, torch.no_grad():
+            return self.generator.decode(latent, steering)
+
+    def measure(self, pictures: Tensor) -> dict[str, Tensor]:
+        """Measure pictures; (batch,) per attribute, and nothing where there is no measurer."""
+        if self.measurer is None:
+            return {}
+        with torch.no_grad():
+            return self.measurer.measure(pictures)
+
+
+_MODELS: dict[str, Model] = {}
+_LOADING = Lock()
+
+
+def shared_model(source: str) -> Model:
+    """Return the one model of this name or folder in this process, loaded when it is first asked for."""
+    with _LOADING:
+        if source not in _MODELS:
+            generator = load_generator(source)
+            _MODELS[source] = Model(source, generator, shipped_knobs(generator))
+        return _MODELS[source]
+
+
+@dataclass(frozen=True, eq=False)
+class Dice:
+    """The dice as they lie: everything that a latent follows from.
+
+    Attributes:
+        model: whose dice they are.
+        seeds: a seed for each of `MOST_BIRDS` birds, shown or not.
+        birds: how many birds are shown.
+        label: the class that is asked for; None for what the seed draws.
+        truncation: how far the dice are drawn in.
+        thrown: the dice thrown singly, each a knob and the seed it was thrown with.
+        held: birds that came as plain values, without a seed; they stand in for the first rows.
+    """
+
+    model: Model
+    seeds: tuple[int, ...] = tuple(range(MOST_BIRDS))
+    birds: int = 1
+    label: str | None = None
+    truncation: float = 1.0
+    thrown: tuple[tuple[Knob, int], ...] = ()
+    held: Latent | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether every bird is simply that of its seed."""
+        return self.held is None and not self.thrown
+
+    @cached_property
+    def latent(self) -> Latent:
+        """The birds' latent.
+
+        Raises:
+            SteerError: the generator cannot draw such dice.
+        """
+        latent = self._sample(self.seeds[: self.birds])
+        if self.held is not None:
+            latent = self._hold(self.held, latent)
+        for knob, seed in self.thrown:
+            values = latent[knob.space]
+            fresh = self._sample(consecutive(seed, self.birds))[knob.space]
+            latent = latent.with_values(knob.space, values + knob.project(fresh - values))
+        return latent
+
+    @cached_property
+    def measured(self) -> dict[str, Tensor]:
+        """What the birds measure before any knob is turned, (birds,) per attribute."""
+        return self.model.measure(self.model.decode(self.latent))
+
+    def _sample(self, seeds: Sequence[int]) -> Latent:
+        label = self.model.label
+        asked = {label.name: self.label} if label is not None and self.label is not None else None
+        return self.model.generator.sample(list(seeds), condition=asked, truncation=self.truncation)
+
+    def _hold(self, held: Latent, drawn: Latent) -> Latent:
+        """Put held birds in the place of the first drawn ones; what is not dice follows the label."""
+        count = min(len(held), len(drawn))
+        label = self.model.label
+        relabelled = (
+            label is not None and self.label is not None and set(held.condition.get(label.name, ())) != {self.label}
+        )
+        values = {}
+        for name, fresh in drawn.values.items():
+            kept = held[name][:count]
+            if self.model.generator.spaces[name].isotropic:
+                kept = kept if self.truncation == held.truncation else kept * (self.truncation / held.truncation)
+            elif relabelled:
+                kept = fresh[:count]
+            values[name] = torch.cat([kept, fresh[count:]])
+        labels = drawn.condition if relabelled else {**drawn.condition, **held.condition}
+        condition = {name: (*labels[name][:count], *drawn.condition[name][count:]) for name in drawn.condition}
+        return replace(drawn, values=values, condition=condition, seeds=(None,) * count + drawn.seeds[count:])
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """Everything a person has chosen; a picture follows from it and from nothing else.
+
+    Attributes:
+        dice: the dice as they lie.
+        knobs: what can be turned: the shipped knobs, and those that came with a restored recipe.
+        amounts: how far each knob is turned, in its unit; a knob that is not named stands at 0.
+    """
+
+    dice: Dice
+    knobs: Mapping[str, Knob]
+    amounts: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def generator(self) -> Generator:
+        """The generator in use."""
+        return self.dice.model.generator
+
+    @cached_property
+    def steering(self) -> Steering:
+        """The turns."""
+        return Steering((self.knobs[name], amount) for name, amount in self.amounts.items())
+
+    @property
+    def layout(self) -> Layout:
+        """How the pictures lie in a file: one bird bare, several on a sheet."""
+        return Layout(bare=True) if self.dice.birds == 1 else Layout(columns=COLUMNS[self.dice.birds])
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The recipe of the picture."""
+        recipe = Recipe.of(self.generator, self.dice.latent, self.steering, layout=self.layout)
+        assert recipe.scene is not None
+        if self.dice.label is None and self.dice.plain:
+            # No label was asked for, so none is written down: the seed draws the same one again.
+            recipe = recipe.model_copy(update={"scene": recipe.scene.model_copy(update={"condition": {}})})
+        return recipe
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The class of each bird, asked for or drawn; empty where the generator has no classes."""
+        label = self.dice.model.label
+        return self.dice.latent.condition.get(label.name, ()) if label else ()
+
+    @property
+    def file_name(self) -> str:
+        """A name for the picture's file, after generator, label and seed."""
+        labels = set(self.labels)
+        seeds = seed_text(self.dice.seeds[: self.dice.birds]) if self.dice.plain else "own-dice"
+        parts = [self.generator.name, *(labels if len(labels) == 1 else ()), seeds]
+        return "".join(c if c.isalnum() or c in "-_" else "-" for c in "-".join(parts)) + ".png"
+
+    def turned(self, name: str, amount: float) -> "Setting":
+        """Return the setting with one knob turned to an amount."""
+        amounts = {**self.amounts, name: amount}
+        return replace(self, amounts={each: value for each, value in amounts.items() if value != 0})
+
+
+def consecutive(seed: int, count: int) -> tuple[int, ...]:
+    """Return ``count`` seeds from ``seed`` on.
+
+    >>> consecutive(7, 3)
+    (7, 8, 9)
+
+    Raises:
+        BadInput: the seed is not a whole number from 0 up.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED - count:
+        raise BadInput(f"a seed is a whole number from 0 up, not {seed!r:.40}")
+    return tuple(range(seed, seed + count))
+
+
+def seed_text(seeds: Sequence[int]) -> str:
+    """Write seeds as `steer.parse_seeds` reads them.
+
+    >>> seed_text([7, 8, 9]), seed_text([7]), seed_text([3, 1])
+    ('7-9', '7', '3,1')
+    """
+    first, last = seeds[0], seeds[-1]
+    if len(seeds) > 1 and tuple(seeds) == tuple(range(first, last + 1)):
+        return f"{first}-{last}"
+    return ",".join(map(str, seeds))

@@ -1,0 +1,12 @@
+"""The studio: the page where people turn the knobs."""
+
+import os
+
+# Gradio reads these when it is imported. It would report to another host, and tabulate all past events at each new one.
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", f"{10**9}")
+os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
+
+from steer.apps.studio.serving import build, launch
+
+__all__ = ["build", "launch"]

@@ -1,0 +1,189 @@
+"""The parts of the page that are drawn rather than operated: picture, readings, strips."""
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+from html import escape
+
+from PIL import Image
+from torch import Tensor
+
+from steer.apps.session import Picture, Reading
+from steer.apps.setting import Setting, seed_text
+from steer.knob import Knob
+from steer.pictures import to_images
+from steer.strips import UNIT_MARKS
+
+LARGEST_PNG = 160
+"""Pixels; pictures up to this high travel as PNG, which is quick for them and loses nothing, larger ones as JPEG."""
+
+STRIP_HEIGHT = 64
+"""Pixels; taller pictures are made smaller for a strip."""
+
+UNIT_NAMES = {"sigma": "σ", "degree": "°", "absolute": "absolute"}
+HUES = frozenset({"hue", "background_hue"})
+"""Circular attributes that are colours, and shown as such."""
+
+
+def plain(name: str) -> str:
+    """Return a name as a person writes it."""
+    return name.replace("_", " ")
+
+
+def number(value: float, unit: str = "", *, signed: bool = False) -> str:
+    """Write a number short, with its unit and a real minus sign.
+
+    >>> number(-12.34, "degree", signed=True), number(0.5, "sigma"), number(0.0712)
+    ('−12°', '0.5 σ', '0.07')
+    """
+    degrees = unit.startswith("degree")
+    digits = f"{value:+.0f}" if degrees else f"{value:+.2f}".rstrip("0").rstrip(".")
+    digits = digits if digits not in ("-0", "+0") else "0"
+    mark = UNIT_MARKS.get("degree" if degrees else unit, "")
+    text = digits.replace("-", "−") if signed else digits.removeprefix("+").replace("-", "−")
+    return f"{text} {mark}".rstrip() if mark == UNIT_MARKS["sigma"] else f"{text}{mark}"
+
+
+def data_uri(image: Image.Image) -> str:
+    """Return an image as an address that holds it, so that no file is written for a frame."""
+    buffer = io.BytesIO()
+    if image.height <= LARGEST_PNG:
+        image.save(buffer, "PNG", compress_level=1)
+        kind = "png"
+    else:
+        image.save(buffer, "JPEG", quality=92, subsampling=0)
+        kind = "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+def picture_html(picture: Picture) -> str:
+    """Draw the birds side by side, at their own size; the page enlarges them."""
+    setting = picture.setting
+    images = to_images(picture.pixels)
+    cells = [
+        f'<span><img src="{data_uri(image)}" width="{image.width}" height="{image.height}" alt="{escape(text)}"></span>'
+        for image, text in zip(images, _descriptions(setting), strict=True)
+    ]
+    small = " small" if images[0].height <= LARGEST_PNG else ""
+    return f'<div class="birds birds-{len(images)}{small}">{"".join(cells)}</div>'
+
+
+def _descriptions(setting: Setting) -> list[str]:
+    turns = ", ".join(
+        f"{plain(name)} {number(amount, setting.knobs[name].unit, signed=True)}"
+        for name, amount in setting.amounts.items()
+    )
+    labels = setting.labels or ("picture",) * setting.dice.birds
+    kind = "seed " if setting.dice.plain else "own dice from seed "
+    return [
+        f"{label}, {kind}{seed}{', turned: ' + turns if turns else ''}"
+        for label, seed in zip(labels, setting.dice.seeds, strict=False)
+    ]
+
+
+def status_html(picture: Picture) -> str:
+    """Say what is shown and how long it took."""
+    setting = picture.setting
+    seeds = f"seed {seed_text(setting.dice.seeds[: setting.dice.birds])}" if setting.dice.plain else "own dice"
+    labels = sorted(set(setting.labels))
+    shown = labels[0] if len(labels) == 1 else f"{setting.dice.birds} pictures"
+    milliseconds = max(1, round(1000 * picture.seconds))
+    return (
+        f'<p class="status"><span>{escape(shown)} · {seeds}</span>'
+        f'<span class="speed">{milliseconds} ms a frame</span></p>'
+    )
+
+
+def readings_html(readings: Sequence[Reading], birds: int) -> str:
+    """Lay out what is measured beside what the knobs ask for."""
+    if not readings:
+        return (
+            '<section class="readings"><h2>What the judge sees</h2><p class="hint">'
+            "Nothing here can measure this generator's pictures yet, so only your eyes judge.</p></section>"
+        )
+    which = "of the first picture" if birds > 1 else "of the picture"
+    rows = "".join(map(_reading_row, readings))
+    return (
+        f'<section class="readings"><h2>What the judge sees</h2><p class="hint">Measured {which}. '
+        "Hollow: before you turned anything. Filled: now.</p>"
+        '<div role="table" aria-label="What the judge sees"><div role="row" class="head"><span role="columnheader">'
+        'measured</span><span role="columnheader"></span><span role="columnheader">value</span>'
+        '<span role="columnheader">moved</span><span role="columnheader">asked</span></div>'
+        f"{rows}</div></section>"
+    )
+
+
+def _reading_row(reading: Reading) -> str:
+    attribute = reading.attribute
+    asked = " ".join(number(amount, unit, signed=True) for amount, unit in reading.asked)
+    if attribute.kind == "categorical":
+        value = plain(attribute.classes[round(reading.value)])
+        was = plain(attribute.classes[round(reading.before)])
+        gauge, moved = "", "" if value == was else f"was {was}"
+    else:
+        value = number(reading.value, attribute.unit)
+        moved = number(reading.moved, attribute.unit, signed=True)
+        gauge = _gauge(reading)
+    return (
+        f'<div role="row" class="{"asked" if asked else ""}" data-attribute="{escape(attribute.name)}" '
+        f'data-value="{reading.value:.4f}" title="{escape(attribute.summary)}">'
+        f'<span role="rowheader">{escape(plain(attribute.name))}</span><span role="cell">{gauge}</span>'
+        f'<span role="cell" class="value">{_swatch(reading)}{escape(value)}</span>'
+        f'<span role="cell">{escape(moved)}</span>'
+        f'<span role="cell" class="ask">{asked}</span></div>'
+    )
+
+
+def _gauge(reading: Reading) -> str:
+    """Draw where a value stands in its range, where it stood, and the way between."""
+    low, high = reading.attribute.low, reading.attribute.high
+    now, before = (_share(value, low, high) for value in (reading.value, reading.before))
+    hue = " hues" if reading.attribute.name in HUES else ""
+    way = ""
+    if reading.attribute.kind == "linear" or abs(now - before) <= 50:
+        way = f'<i class="way" style="left:{min(now, before):.1f}%;width:{abs(now - before):.1f}%"></i>'
+    return (
+        f'<span class="gauge{hue}" aria-hidden="true">{way}<i class="was" style="left:{before:.1f}%"></i>'
+        f'<i class="now" style="left:{now:.1f}%"></i></span>'
+    )
+
+
+def _share(value: float, low: float, high: float) -> float:
+    return 100 * min(max((value - low) / (high - low), 0.0), 1.0)
+
+
+def _swatch(reading: Reading) -> str:
+    if reading.attribute.name in HUES:
+        return f'<i class="swatch" aria-hidden="true" style="background:hsl({reading.value:.0f} 70% 55%)"></i>'
+    if reading.attribute.kind != "circular":
+        return ""
+    angle = math.radians(reading.value)  # seen from above, the viewer at the bottom
+    x, y = 8 + 6 * math.sin(angle), 8 + 6 * math.cos(angle)
+    return (
+        '<svg class="dial" viewBox="0 0 16 16" aria-hidden="true"><circle cx="8" cy="8" r="7"/>'
+        f'<line x1="8" y1="8" x2="{x:.1f}" y2="{y:.1f}"/></svg>'
+    )
+
+
+def strip_html(name: str, knob: Knob, frames: Tensor) -> str:
+    """Lay pictures (steps, 3, height, width) out side by side as one strip."""
+    images = to_images(frames)
+    height = min(STRIP_HEIGHT, images[0].height)
+    width = round(images[0].width * height / images[0].height)
+    strip = Image.new("RGB", (width * len(images), height))
+    for place, image in enumerate(images):
+        fitted = image if image.height == height else image.resize((width, height), Image.Resampling.LANCZOS)
+        strip.paste(fitted, (place * width, 0))
+    buffer = io.BytesIO()
+    strip.save(buffer, "JPEG", quality=88, subsampling=0)
+    address = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+    ends = " to ".join(number(end, knob.unit) for end in knob.range)
+    text = f"the first picture with {plain(name)} from {ends}"
+    return f'<img class="strip" src="{address}" width="{strip.width}" height="{height}" alt="{escape(text)}">'
+
+
+def knob_info(knob: Knob, summary: str) -> str:
+    """Return one line about a knob: what it turns, and in what unit where no degrees say so."""
+    what = summary or (f"turns {plain(knob.attribute)}" if knob.attribute else f"found by {knob.provenance.finder}")
+    return escape(f"{what} ({UNIT_NAMES.get(knob.unit, knob.unit)})", quote=False)

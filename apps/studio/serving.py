@@ -1,0 +1,138 @@
+"""Build the page and serve it."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.events import api
+
+from steer.apps.setting import shared_model
+from steer.apps.studio.desks import Desks
+from steer.apps.studio.endpoint import render_endpoint
+from steer.apps.studio.events import Events
+from steer.apps.studio.look import THEME
+from steer.apps.studio.page import TITLE, lay_out
+from steer.errors import BadInput, SteerError
+from steer.registry import list_generators
+
+BEST = ("aviary-biggan", "aviary")
+"""What a page begins with where nothing is asked for: the first of these that can be loaded."""
+
+FIRST_PORT = 7860
+PORTS_TRIED = 100
+
+LARGEST_UPLOAD = "32mb"
+SWEEP_EVERY, SWEEP_AFTER = 60, 600
+"""Seconds between two sweeps of the server's temporary files, and how old a file is then."""
+
+FOLDER = Path(__file__).parent
+
+Auth = tuple[str, str] | list[tuple[str, str]] | Callable[[str, str], bool]
+
+
+def usable_generators() -> list[str]:
+    """Return the names of the generators that load without a folder, the best first."""
+    names = [entry.name for entry in list_generators()]
+    best_first = [name for name in BEST if name in names] + [name for name in names if name not in BEST]
+    return [name for name in best_first if _loads(name)]
+
+
+def _loads(name: str) -> bool:
+    try:
+        shared_model(name)
+    except (SteerError, ImportError, OSError):
+        return False
+    return True
+
+
+def build(generators: Sequence[str] | None = None) -> gr.Blocks:
+    """Build the page.
+
+    Args:
+        generators: names or folders of the generators that may be chosen, the first to begin with; by default all
+            that load without a folder.
+
+    Raises:
+        SteerError: the first cannot be loaded.
+    """
+    generators = usable_generators() if generators is None else list(generators)
+    if not generators:
+        raise BadInput("there is no generator to show; see: steer list generators")
+    desks = Desks(generators)
+    _warm_up(desks)
+    with gr.Blocks(title=TITLE, delete_cache=(SWEEP_EVERY, SWEEP_AFTER), analytics_enabled=False) as demo:
+        page = lay_out(desks.session.available)
+        Events(page, desks).wire(demo)
+        api(render_endpoint(desks, demo.GRADIO_CACHE), api_name="render", concurrency_limit=None)
+    demo.queue(api_open=False, default_concurrency_limit=None)
+    return demo
+
+
+def _warm_up(desks: Desks) -> None:
+    """Make one picture and measure it, so that the first page is as quick as the next."""
+    desks.session.readings(desks.session.picture())
+
+
+def launch(
+    generator: str | None = None,
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    auth: Auth | None = None,
+    share: bool = False,
+    open_browser: bool = True,
+    block: bool = True,
+) -> gr.Blocks:
+    """Serve the studio until it is stopped.
+
+    Args:
+        generator: what pages begin with, a name or a folder of weights; by default the best that is here.
+        host: address to listen on; the default can be reached from this machine only.
+        port: port to listen on; by default 7860, or the next that is free.
+        auth: user name and password, or several, or a function that checks them.
+        share: ask Gradio's servers for a public address.
+        open_browser: show the page in the browser.
+        block: stay until the server is stopped.
+
+    Returns:
+        The page, which is being served if ``block`` is off.
+
+    Raises:
+        SteerError: the generator cannot be loaded, or the port is taken.
+    """
+    others = usable_generators()
+    generators = others if generator is None else [generator, *(name for name in others if name != generator)]
+    demo = build(generators)
+    try:
+        demo.launch(
+            server_name=host,
+            server_port=port,
+            auth=auth,
+            share=share,
+            inbrowser=open_browser,
+            prevent_thread_lock=True,
+            **look(),
+        )
+    except OSError as error:
+        where = f"port {port}" if port else "no port"
+        raise BadInput(f"{where} of {host} can be used ({error}); choose another with --port") from error
+    sys.stdout.flush()  # whoever reads the address through a pipe waits for it
+    if block:
+        demo.block_thread()
+    return demo
+
+
+def look() -> dict[str, Any]:
+    """Return how the page looks and what it lets in, as `gradio.Blocks.launch` takes it."""
+    return {
+        "theme": THEME,
+        "css_paths": FOLDER / "studio.css",
+        "head": f"<script>{(FOLDER / 'studio.js').read_text(encoding='utf-8')}</script>",
+        "max_file_size": LARGEST_UPLOAD,
+        "ssr_mode": False,
+        "footer_links": ["api", "settings"],
+        "run_history": False,
+        "show_error": False,
+    }

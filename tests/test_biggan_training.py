@@ -1,0 +1,219 @@
+"""The BigGAN trainer: it learns, resumes from weights alone, and exports what `load_generator` reads."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+import steer
+from steer.errors import BadInput, Cancelled
+from steer.generators.biggan import load, load_encoder
+from steer.generators.training.biggan import (
+    BigGANTraining,
+    Pictures,
+    RandomFeatures,
+    Trainer,
+    export,
+    load_checkpoint,
+    prepare,
+    read_folder,
+    save_checkpoint,
+    standing_statistics,
+    tile,
+    train_biggan,
+)
+
+SMALL = BigGANTraining(
+    data="discs",
+    resolution=16,
+    z_dim=4,
+    class_dim=4,
+    channels=(24, 16, 12),
+    batch=8,
+    minutes=None,
+    steps=6,
+    warm_steps=2,
+    threads=1,
+)
+
+
+def discs(count: int = 64) -> Pictures:
+    """Return discs of random colour, left or right, on grey."""
+    rng = torch.Generator().manual_seed(0)
+    label = torch.arange(count) % 2
+    places = torch.arange(16.0)
+    centre = torch.stack([4.0 + 8.0 * label, torch.full((count,), 8.0)], 1)
+    far = (places[None, None, :] - centre[:, :1, None]) ** 2 + (places[None, :, None] - centre[:, 1:, None]) ** 2
+    mask = (far < 12).float()[:, None]
+    colour = torch.rand((count, 3, 1, 1), generator=rng)
+    images = mask * colour + (1 - mask) * 0.5
+    return Pictures((images * 255).byte(), label, ("left", "right"), (mask * 255).byte())
+
+
+def trainer(config: BigGANTraining = SMALL) -> Trainer:
+    return Trainer(config, discs(), RandomFeatures(16))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    pictures = discs(16)
+    for number, (image, label) in enumerate(zip(pictures.images, pictures.label, strict=True)):
+        place = tmp_path / "pictures" / pictures.labels[label]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image.permute(1, 2, 0).numpy()).resize((24, 20)).save(place / f"{number}.png")
+    return tmp_path / "pictures"
+
+
+def test_it_learns_to_redraw_what_it_sees() -> None:
+    run = trainer(replace(SMALL, warm_steps=200, warm_rate=4e-3, pixel_likeness=8.0, divergence=1e-4, batch=16))
+    unlike = [run.step()["pixel_likeness"] for _ in range(70)]
+    assert sum(unlike[-5:]) / 5 < 0.6 * unlike[0]
+
+
+def test_one_pass_gives_the_generator_the_gradient_of_its_own_loss() -> None:
+    torch.manual_seed(0)
+    run = trainer()
+    rows = run.pictures.draw(8, run.rng)
+    real, known = run.pictures.images_at(rows), run.one_hot(run.pictures.label[rows])
+    fake = torch.rand(real.shape, requires_grad=True)
+    run.discriminator.eval()  # spectral norm as it stands
+    real_maps, fake_maps = run.features(real), run.features(fake)
+    scores = run.discriminator(real_maps, real, known), run.discriminator(fake_maps, fake, known)
+    (expected,) = torch.autograd.grad(F.softplus(scores[0] - scores[1]).mean(), fake)
+    run.discriminator.zero_grad()
+    pull = run._judge(run.features(real), run.features(fake), real, fake, known)["pull"]
+    (found,) = torch.autograd.grad(pull, fake)
+    assert torch.allclose(found, expected, atol=1e-6, rtol=1e-3)
+
+
+def test_pairs_of_a_batch_are_of_one_class() -> None:
+    pictures = discs()
+    rows = pictures.draw(32, torch.Generator().manual_seed(0))
+    label = pictures.label[rows]
+    assert torch.equal(label[::2], label[1::2])
+    assert set(label.tolist()) == {0, 1}
+
+
+def test_the_focus_gives_half_its_weight_to_what_is_masked() -> None:
+    pictures = discs()
+    rows = torch.arange(8)
+    focus = pictures.focus_at(rows)
+    inside = pictures.masks[rows].float() / 255  # type: ignore[index]
+    assert torch.allclose(focus.mean((1, 2, 3)), torch.ones(8), atol=1e-5)
+    assert torch.allclose((focus * inside).mean((1, 2, 3)), torch.full((8,), 0.5), atol=1e-5)
+
+
+def test_a_run_goes_on_from_its_weights_alone(tmp_path: Path) -> None:
+    run = trainer()
+    for _ in range(3):
+        run.step()
+    save_checkpoint(run, tmp_path)
+    again = trainer(replace(SMALL, seed=5))
+    load_checkpoint(again, tmp_path)
+    assert again.step_number == 3
+    for old, new in (
+        (run.average, again.average),
+        (run.discriminator, again.discriminator),
+        (run.encoder, again.encoder),
+    ):
+        assert all(torch.equal(new.state_dict()[name], each) for name, each in old.state_dict().items())
+    assert all(value == value for value in again.step().values())
+
+
+def test_a_checkpoint_of_another_shape_is_refused(tmp_path: Path) -> None:
+    save_checkpoint(trainer(), tmp_path)
+    with pytest.raises(BadInput, match="another network"):
+        load_checkpoint(trainer(replace(SMALL, z_dim=5)), tmp_path)
+
+
+def test_standing_statistics_are_those_of_many_pictures() -> None:
+    run = trainer()
+    standing_statistics(run.average, seed=3, batch=64, batches=2)
+    seen: list[tuple[Tensor, Tensor]] = []
+    with torch.no_grad():
+        z = torch.randn((512, 4), generator=torch.Generator().manual_seed(9))
+        run.average(z, run.average.embedding[torch.arange(512) % 2], seen)
+    mean, inverse = (torch.cat(parts) for parts in zip(*seen, strict=True))
+    assert float(((run.average.means[-1] - mean) * inverse).abs().max()) < 0.3
+    assert float((run.average.variances[-1] * inverse**2).log().abs().median()) < 0.1
+
+
+def test_the_exported_encoder_reads_plain_features_as_it_read_standardised_ones(tmp_path: Path) -> None:
+    run = trainer()
+    run.step()
+    export(run, tmp_path / "model")
+    encoder, features = load_encoder(tmp_path / "model")
+    images, known = run.pictures.images_at(torch.arange(4)), run.one_hot(run.pictures.label[:4])
+    found, _ = encoder(RandomFeatures(16)(images), known)
+    expected, _ = run.encoder(run.features(images), known)
+    assert features == "random"
+    assert torch.allclose(found, expected, atol=2e-2)
+
+
+def test_training_on_a_folder_ends_in_a_model_that_loads(tmp_path: Path, folder: Path) -> None:
+    config = replace(SMALL, data=str(folder), sheet_steps=3)
+    told: list[tuple[int, int]] = []
+    model = train_biggan(config, tmp_path / "run", lambda done, whole: told.append((done, whole)))
+    generator = steer.load_generator(model, device="cpu")
+    assert tuple(generator.conditions["label"].choices) == ("left", "right")
+    pictures = generator.decode(generator.sample([0, 1], truncation=0.7))
+    assert pictures.shape == (2, 3, 16, 16)
+    assert told[-1] == (1000, 1000)
+    assert {path.name for path in model.iterdir()} == {
+        "README.md", "config.json", "encoder.safetensors", "weights.safetensors"
+    }  # fmt: skip
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [3, 6]
+    assert sorted(path.name for path in (tmp_path / "run").glob("sheet-*.png")) == [
+        "sheet-000003.png", "sheet-000006.png"
+    ]  # fmt: skip
+
+
+def test_stopping_keeps_what_was_saved_and_the_next_run_goes_on(tmp_path: Path, folder: Path) -> None:
+    config = replace(SMALL, data=str(folder), checkpoint_minutes=0.0)
+
+    def stop(done: int, whole: int) -> None:
+        if done >= 500:
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        train_biggan(config, tmp_path / "run", stop)
+    saved = prepare(config)
+    load_checkpoint(saved, tmp_path / "run")
+    assert 1 <= saved.step_number < 6
+    assert load(train_biggan(config, tmp_path / "run")).config.labels == ("left", "right")
+
+
+def test_data_that_cannot_be_used_are_named(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(BadInput, match="no folder"):
+        read_folder(tmp_path / "nowhere", 16)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadInput, match="no sub-folders"):
+        read_folder(tmp_path / "empty", 16)
+    (folder / "middle").mkdir()
+    with pytest.raises(BadInput, match="holds no pictures"):
+        read_folder(folder, 16)
+    (folder / "middle" / "torn.png").write_bytes(b"no picture")
+    with pytest.raises(BadInput, match=r"torn\.png"):
+        read_folder(folder, 16)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"resolution": 48}, {"channels": (8, 8)}, {"batch": 6}, {"data": "aviary", "resolution": 32}]
+)
+def test_options_that_do_not_fit_are_refused(folder: Path, wrong: dict[str, object]) -> None:
+    with pytest.raises(BadInput):
+        prepare(replace(SMALL, **{"data": str(folder), **wrong}))  # type: ignore[arg-type]
+
+
+def test_pictures_are_tiled_in_reading_order() -> None:
+    images = torch.arange(5.0).view(5, 1, 1, 1).expand(5, 3, 2, 2) / 10
+    sheet = torch.from_numpy(np.array(tile(images, 3)))
+    assert sheet.shape == (4, 6, 3)
+    assert sheet[::2, ::2, 0].tolist() == [[0, 26, 51], [76, 102, 255]]

@@ -1,0 +1,421 @@
+"""The command line: what it makes, and what it says about a mistake."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import steer
+from steer.apps.command_line import main
+from steer.files import read_tensors
+from steer.knob import KnobSet, LinearKnob, Provenance
+from steer.recipe import Recipe
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Return an empty folder to work in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(capsys):
+    """Return a function that runs a command, and returns its exit code, output and errors."""
+
+    def run_command(*words):
+        capsys.readouterr()
+        code = main([str(word) for word in words])
+        return code, *capsys.readouterr()
+
+    return run_command
+
+
+@pytest.fixture
+def made(run):
+    """Return a function that runs a command that must succeed, and returns its output."""
+
+    def run_command(*words):
+        code, out, errors = run(*words)
+        assert (code, errors) == (0, "")
+        return out
+
+    return run_command
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+# --- what it makes ---------------------------------------------------------------------------------------------------
+
+
+def test_a_sheet_carries_its_recipe_and_is_rendered_again_bit_for_bit(folder, made):
+    made("sample", "aviary", "--seeds", "1,4-6", "--label", "owl", "--turn", "heading=90", "--out", "sheet.png")
+    recipe = Recipe.load("sheet.png")
+    assert recipe.scene.seeds == [1, 4, 5, 6]
+    assert recipe.scene.condition == {"label": ["owl"] * 4}
+    made("render", "sheet.png", "--out", "again.png")
+    assert np.array_equal(pixels("sheet.png"), pixels("again.png"))
+
+
+def test_a_recipe_file_renders_the_same_picture(folder, made):
+    words = ["sample", "aviary", "--seeds", "3", "--turn", "size=1.5", "--bare", "--out"]
+    made(*words, "bird.json")
+    made(*words, "bird.png")
+    made("render", "bird.json", "--out", "again.png")
+    assert pixels("bird.png").shape == (64, 64, 3)
+    assert np.array_equal(pixels("bird.png"), pixels("again.png"))
+
+
+def test_latents_and_attributes_stand_in_files_for_research(folder, made, monkeypatch):
+    monkeypatch.setattr(steer.generators.aviary.backend.Aviary, "measurer", "picture")
+    made(
+        "sample",
+        "aviary",
+        "--seeds",
+        "2,7",
+        "--truncation",
+        "0.5",
+        "--latents",
+        "z.safetensors",
+        "--attributes",
+        "a.csv",
+    )
+    tensors, header = read_tensors("z.safetensors")
+    generator = steer.load_generator("aviary")
+    latent = generator.sample([2, 7], truncation=0.5)
+    assert torch.equal(tensors["z"], latent["z"])
+    assert (header["generator"], header["seeds"], header["truncation"]) == ("aviary", [2, 7], 0.5)
+    with open("a.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["seed"] for row in rows] == ["2", "7"]
+    assert [row["label"] for row in rows] == list(latent.condition["label"])
+    expected = steer.measure_attributes(generator.decode(latent), generator)["brightness"]
+    assert [float(row["brightness"]) for row in rows] == pytest.approx(expected.tolist(), rel=1e-4)
+
+
+def test_a_strip_has_a_row_a_seed_and_a_column_an_amount(folder, made):
+    made(
+        "strip",
+        "aviary",
+        "--knob",
+        "size",
+        "--seeds",
+        "0-1",
+        "--steps",
+        "3",
+        "--from",
+        "-1",
+        "--to",
+        "2",
+        "--out",
+        "s.png",
+    )
+    recipe = Recipe.load("s.png")
+    assert recipe.scene.seeds == [0, 0, 0, 1, 1, 1]
+    assert recipe.scene.turns[0].amount == [-1.0, 0.5, 2.0] * 2
+    assert recipe.layout.columns == 3
+
+
+def test_a_knob_sweep_is_filmed_there_and_back(folder, made):
+    made(
+        *("walk", "aviary", "--knob", "tilt", "--from", "-1", "--to", "1", "--seconds", "0.5", "--fps", "8"),
+        *("--seeds", "0", "--loop", "--out", "tilt.gif"),
+    )
+    with Image.open("tilt.gif") as film:
+        assert film.n_frames == 4
+    made("render", "tilt.gif", "--out", "again.gif")
+    assert (folder / "tilt.gif").read_bytes() == (folder / "again.gif").read_bytes()
+
+
+def test_a_ring_that_makes_a_whole_turn_closes_without_a_seam(folder, made):
+    words = ["walk", "aviary", "--knob", "heading", "--seconds", "0.5", "--fps", "8", "--seeds", "0", "--loop"]
+    made(*words, "--out", "turn.json")
+    walk = Recipe.load("turn.json").to_walk()
+    frames = list(walk.frames())
+    headings = [keyframe.turns[0].amounts(1).item() for keyframe in walk.keyframes]
+    assert headings[0] == -180
+    assert 180 - headings[1] == pytest.approx(360 / len(frames))  # one more step would be where it began
+
+
+def test_keyframes_pass_seeds_and_classes_taking_turns(folder, made):
+    words = [
+        "--seeds",
+        "1,2,3",
+        "--labels",
+        "robin,owl",
+        "--seconds",
+        "0.2",
+        "--fps",
+        "5",
+        "--loop",
+        "--out",
+        "walk.webp",
+    ]
+    made("walk", "aviary", *words)
+    scenes = Recipe.load("walk.webp").walk.scenes
+    assert [scene.seeds for scene in scenes] == [[1], [2], [3]]
+    assert [scene.condition["label"] for scene in scenes] == [["robin"], ["owl"], ["robin"]]
+    with Image.open("walk.webp") as film:
+        assert film.n_frames == 3
+
+
+def test_lists_have_names_in_json_and_in_tables(made):
+    generators = json.loads(made("list", "generators", "--json"))
+    assert {"aviary", "aviary-biggan"} <= {entry["name"] for entry in generators}
+    finders = json.loads(made("list", "finders", "--json"))
+    assert {entry["name"]: entry for entry in finders}["pca"]["options"]["observe"] == "layer:0"
+    assert "aviary" in made("list", "generators")
+    assert "pca" in made("list", "finders")
+
+
+def test_shipped_knobs_are_shown_with_unit_and_range(made):
+    knobs = {knob["name"]: knob for knob in json.loads(made("knobs", "aviary", "--json"))}
+    assert knobs["heading"]["range"] == [-180, 180]
+    assert knobs["heading"]["unit"] == "degree"
+    assert "heading" in made("knobs", "aviary")
+
+
+def test_found_knobs_are_saved_and_can_be_turned(folder, made):
+    words = [
+        "--observe",
+        "factors",
+        "--space",
+        "factors",
+        "--option",
+        "samples=200",
+        "--option",
+        "measure_ranges=false",
+    ]
+    found = json.loads(
+        made("find", "pca", "aviary", *words, "--option", "components=2", "--out", "p.safetensors", "--json")
+    )
+    names = [knob["name"] for knob in found["knobs"]]
+    assert len(names) == 2
+    assert list(steer.load_knobs("p.safetensors")) == names
+    made("sample", "aviary", "--seeds", "0", "--knobs", "p.safetensors", "--turn", f"{names[0]}=0.5", "--out", "s.png")
+    assert Recipe.load("s.png").scene.turns[0].knob["name"] == names[0]
+
+
+def test_version_and_help_come_without_torch_or_gradio_or_numpy():
+    code = (
+        "import sys\nfrom steer.apps.command_line import main\n"
+        "assert main({words}) == 0\n"
+        "assert not {{'torch', 'gradio', 'numpy'}} & sys.modules.keys()"
+    )
+    for words in (["--version"], ["--help"], ["sample", "--help"]):
+        done = subprocess.run([sys.executable, "-c", code.format(words=words)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "steer" in done.stdout
+
+
+VERBS = ("list", "sample", "find", "knobs", "strip", "render", "walk", "studio")
+GROUPS = ("measure knobs", "measure quality", "train biggan", "train measurer")
+
+
+@pytest.mark.parametrize("verb", [*VERBS, *GROUPS])
+def test_every_verb_explains_itself_with_an_example(verb, made):
+    assert f"Example: steer {verb}" in " ".join(made(*verb.split(), "--help").split())
+
+
+def test_steer_alone_shows_the_verbs(made):
+    assert "sample" in made()
+
+
+# --- what it says about a mistake ------------------------------------------------------------------------------------
+
+
+def knob_file(path, fingerprint="0" * 64):
+    knob = LinearKnob("north", "z", torch.eye(12)[0], provenance=Provenance("other", fingerprint))
+    KnobSet({"north": knob}).save(path)
+
+
+SHEET = ("--out", "s.png")
+MISTAKES = {
+    "unknown generator": (["sample", "aviry", "--seeds", "0", *SHEET], ["'aviry'", "did you mean 'aviary'"]),
+    "unknown label": (["sample", "aviary", "--seeds", "0", "--label", "robn", *SHEET], ["'robn'", "'robin'"]),
+    "unknown knob": (["strip", "aviary", "--knob", "headin", "--seeds", "0", *SHEET], ["'headin'", "'heading'"]),
+    "unknown knob to turn": (["sample", "aviary", "--seeds", "0", "--turn", "hu=3", *SHEET], ["'hu'", "'hue'"]),
+    "unknown finder": (["find", "pcb", "aviary", "--out", "k.safetensors"], ["'pcb'", "'pca'"]),
+    "unknown option of a finder": (
+        ["find", "pca", "aviary", "--option", "component=3", "--out", "k.safetensors"],
+        ["'component'", "'components'"],
+    ),
+    "option of another type": (
+        ["find", "pca", "aviary", "--option", "components=few", "--out", "k.safetensors"],
+        ["'few'", "components"],
+    ),
+    "unknown list": (["list", "finder"], ["'finder'", "generators, finders, attributes"]),
+    "unknown verb": (["smple"], ["smple", "steer --help"]),
+    "unknown flag": (["sample", "aviary", "--seed", "0"], ["--seed", "--help"]),
+    "missing argument": (["sample"], ["GENERATOR", "steer sample --help"]),
+    "missing option": (["sample", "aviary"], ["--seeds"]),
+    "seeds of text": (["sample", "aviary", "--seeds", "three", *SHEET], ["'three'", "1,2,5-10"]),
+    "seeds below zero": (["sample", "aviary", "--seeds", "-1", *SHEET], ["'-1'"]),
+    "seeds that fall": (["sample", "aviary", "--seeds", "5-2", *SHEET], ["5-2"]),
+    "truncation of -1": (["sample", "aviary", "--seeds", "0", "--truncation", "-1", *SHEET], ["-1", "at most 1"]),
+    "truncation of text": (
+        ["sample", "aviary", "--seeds", "0", "--truncation", "low", *SHEET],
+        ["--truncation", "number"],
+    ),
+    "turn without an amount": (["sample", "aviary", "--seeds", "0", "--turn", "hue", *SHEET], ["NAME=AMOUNT"]),
+    "turn by no number": (["sample", "aviary", "--seeds", "0", "--turn", "hue=nan", *SHEET], ["NAME=AMOUNT"]),
+    "labels that do not match": (
+        ["sample", "aviary", "--seeds", "0-2", "--label", "robin,owl", *SHEET],
+        ["3 seeds", "not 2"],
+    ),
+    "no output": (["sample", "aviary", "--seeds", "0"], ["--out"]),
+    "unknown suffix": (["sample", "aviary", "--seeds", "0", "--out", "s.bmp"], ["'.bmp'", ".png"]),
+    "a picture for a walk": (["walk", "aviary", "--seeds", "0,1", "--out", "w.png"], ["'.png'", ".mp4"]),
+    "folder that is not there": (["sample", "aviary", "--seeds", "0", "--out", "no/s.png"], ["'no'", "mkdir -p"]),
+    "folder that is a file": (["sample", "aviary", "--seeds", "0", "--out", "text.txt/s.png"], ["text.txt"]),
+    "output that is a folder": (["sample", "aviary", "--seeds", "0", "--out", "sub.png"], ["'sub.png' is a folder"]),
+    "knob from other weights": (
+        ["strip", "aviary", "--knob", "north", "--knobs", "north.safetensors", "--seeds", "0", *SHEET],
+        ["'north'", "000000000000", "--insist"],
+    ),
+    "knob file that is not there": (
+        ["strip", "aviary", "--knob", "north", "--knobs", "k.safetensors", "--seeds", "0", *SHEET],
+        ["'k.safetensors'"],
+    ),
+    "knob file that is a picture": (
+        ["strip", "aviary", "--knob", "north", "--knobs", "plain.png", "--seeds", "0", *SHEET],
+        ["plain.png", "again"],
+    ),
+    "picture without a recipe": (["render", "plain.png", "--out", "again.png"], ["'plain.png'", "no recipe"]),
+    "file that is not there": (["render", "gone.png", "--out", "again.png"], ["'gone.png'"]),
+    "text that is no recipe": (["render", "text.json", "--out", "again.png"], ["recipe"]),
+    "corrupted weights": (["sample", "broken", "--seeds", "0", *SHEET], ["broken", "again"]),
+    "folder without a generator": (["sample", "empty", "--seeds", "0", *SHEET], ["config.json"]),
+    "unknown device": (["sample", "aviary", "--seeds", "0", "--device", "toaster", *SHEET], ["toaster", "cpu"]),
+    "walk to nowhere": (["walk", "aviary", "--seeds", "0", "--out", "w.gif"], ["at least two"]),
+    "amounts without a knob": (["walk", "aviary", "--seeds", "0,1", "--from", "-3", "--out", "w.gif"], ["--knob"]),
+    "walk of no time": (["walk", "aviary", "--seeds", "0,1", "--seconds", "-2", "--out", "w.gif"], ["-2"]),
+    "strip of one step": (["strip", "aviary", "--knob", "hue", "--seeds", "0", "--steps", "1", *SHEET], ["at least 2"]),
+    "unknown easing": (
+        ["walk", "aviary", "--seeds", "0,1", "--easing", "fast", "--out", "w.gif"],
+        ["'fast'", "smooth"],
+    ),
+    "too few pictures to measure": (["measure", "quality", "aviary", "--count", "3"], ["at least 16"]),
+    "training option that is not there": (
+        ["train", "measurer", "--out", "m", "--option", "epoch=3"],
+        ["'epoch'", "'epochs'"],
+    ),
+    "data that is not there": (
+        ["train", "biggan", "--data", "nowhere", "--steps", "1", "--out", "m"],
+        ["'nowhere'", "sub-folder"],
+    ),
+    "training into a file": (["train", "measurer", "--out", "text.txt/m"], ["text.txt/m"]),
+    "user without a password": (["studio", "--auth", "me"], ["USER:PASSWORD"]),
+    "port out of range": (["studio", "--port", "0"], ["65535"]),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_a_mistake_is_one_line_with_its_cure_and_leaves_nothing_behind(case, folder, run):
+    knob_file(folder / "north.safetensors")
+    Image.new("RGB", (8, 8)).save(folder / "plain.png")
+    (folder / "text.txt").write_text("text")
+    (folder / "text.json").write_text('{"text": 1}')
+    for name in ("broken", "empty", "sub.png"):
+        (folder / name).mkdir()
+    shutil.copy(folder / "text.txt", folder / "broken" / "weights.safetensors")
+    (folder / "broken" / "config.json").write_text('{"generator": "biggan", "schema": 1}')
+    before = sorted(folder.rglob("*"))
+    words, said = MISTAKES[case]
+    code, out, errors = run(*words)
+    assert code == 2
+    assert out == ""
+    assert errors.startswith("steer: ")
+    assert errors.count("\n") == 1
+    for part in said:
+        assert part in errors
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_corrupted_weights_of_a_whole_configuration_are_named(folder, run):
+    shipped = steer.generators.shipped_models.SHIPPED / "aviary-biggan"
+    if not (shipped / "config.json").is_file():
+        pytest.skip("aviary-biggan is not shipped yet")
+    shutil.copytree(shipped, folder / "model")
+    weights = folder / "model" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    code, _, errors = run("sample", "model", "--seeds", "0", *SHEET)
+    assert code == 2
+    assert "weights.safetensors" in errors
+    assert not (folder / "s.png").exists()
+
+
+def test_one_can_insist_on_a_knob_from_other_weights(folder, made):
+    knob_file("north.safetensors")
+    made("sample", "aviary", "--seeds", "0", "--knobs", "north.safetensors", "--turn", "north=1", "--insist", *SHEET)
+
+
+def test_a_recipe_of_other_weights_is_refused_unless_one_insists(folder, run, made):
+    made("sample", "aviary", "--seeds", "0", "--turn", "hue=40", "--out", "r.json")
+    recipe = json.loads((folder / "r.json").read_text())
+    recipe["fingerprint"] = "f" * 64
+    (folder / "r.json").write_text(json.dumps(recipe))
+    code, _, errors = run("render", "r.json", *SHEET)
+    assert code == 2
+    assert "--insist" in errors
+    assert not (folder / "s.png").exists()
+    made("render", "r.json", "--insist", *SHEET)
+
+
+def test_stopping_by_the_keyboard_leaves_the_old_file_and_no_other(folder, run, monkeypatch):
+    (folder / "s.png").write_text("old")
+
+    def stop(self, path, **options):
+        path.write_text("half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Image.Image, "save", stop)
+    code, _, errors = run("sample", "aviary", "--seeds", "0", *SHEET)
+    assert code == 130
+    assert errors.count("\n") == 1
+    assert (folder / "s.png").read_text() == "old"
+    assert len(list(folder.iterdir())) == 1
+
+
+def test_a_defect_shows_where_it_is_and_exits_with_1(folder, run, monkeypatch):
+    monkeypatch.setattr(Recipe, "save", lambda *_, **__: 1 / 0)
+    code, _, errors = run("sample", "aviary", "--seeds", "0", *SHEET)
+    assert code == 1
+    assert "ZeroDivisionError" in errors
+    assert "defect" in errors.splitlines()[-1]
+
+
+def test_a_full_disk_is_no_defect(folder, run, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", "s.png")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    code, _, errors = run("sample", "aviary", "--seeds", "0", *SHEET)
+    assert code == 2
+    assert "No space left" in errors
+    assert list(folder.iterdir()) == []
+
+
+def test_the_installed_command_gives_its_exit_code_to_the_shell(folder):
+    command = [sys.executable, "-c", "import sys; from steer.apps.command_line import main; sys.exit(main())"]
+    done = subprocess.run([*command, "list", "things"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_measured_knobs_follow_the_documented_schema(made):
+    told = json.loads(made("measure", "knobs", "aviary", "--seeds", "8", "--json"))
+    assert set(told) == {"generator", "seeds", "knobs", "random_baseline"}
+    figures = {"gain", "r2", "leakage", "leakage_mean", "reach", "species_kept"}
+    assert set(told["random_baseline"]) == figures
+    assert set(told["knobs"][0]) == figures | {"name", "attribute", "finder", "unit", "range"}
