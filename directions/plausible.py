@@ -34,9 +34,10 @@ def plausible_range(
     """Measure between which amounts a knob's pictures stay plausible and its turning still does something.
 
     An amount is plausible while the median in-domain score over the seeds is at least ``fraction`` of that of the
-    unturned pictures. Where the knob turns a linear attribute, the attribute's median must also go on moving the
-    same way, at a fifth of its first pace or more. Each side is tried at a quarter, half, three quarters and all of
-    the limit (6 sigma, 180 degrees) and narrowed down by halving; a side that never fails gets exactly the limit.
+    unturned pictures. Where the knob turns a linear attribute, the median change of it must also go on the same way,
+    at a fifth of its first pace or more, and stay within half of the attribute's range, from its middle to its end.
+    Each side is tried at a quarter, half, three quarters and all of the limit (6 sigma, 180 degrees) and narrowed down
+    by halving; a side that never fails gets exactly the limit.
 
     Args:
         generator: what the knob turns.
@@ -72,8 +73,11 @@ def plausible_range(
     followed = attribute is not None and abs(pace) * grid[0] > 0.1 * attribute.spread
 
     def holds(amount: float, score: float, change: float, good: tuple[float, float]) -> bool:
+        if attribute is None or not followed:
+            return score >= least
         slope = (change - good[1]) / (amount - good[0])
-        return score >= least and (not followed or slope / pace >= STILL_MOVING)
+        within = 2 * abs(change) <= attribute.high - attribute.low
+        return score >= least and within and slope / pace >= STILL_MOVING
 
     def end(sign: int, seen: Sequence[tuple[float, float]]) -> float:
         good = (0.0, 0.0)  # the last amount that holds, and the change it makes

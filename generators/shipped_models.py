@@ -14,7 +14,7 @@ SHIPPED = Path(__file__).parent / "shipped"
 
 
 def aviary_biggan(folder: Path | None) -> biggan.BigGAN:
-    """Load the BigGAN trained on the aviary."""
+    """Draw birds with the BigGAN that was trained on rendered ones."""
     return biggan.load(folder or SHIPPED / "aviary-biggan")
 
 

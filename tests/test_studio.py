@@ -2,6 +2,8 @@
 
 import gc
 import json
+import threading
+import time
 import urllib.error
 import urllib.request
 import warnings
@@ -9,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 import pytest
 import torch
 from gradio_client import Client
@@ -21,8 +22,7 @@ import steer
 from steer.apps.session import Session
 from steer.apps.studio import serving
 from steer.apps.studio.desks import POOL, Desk, Desks, slider_range
-from steer.apps.studio.page import Page, lay_out
-from steer.apps.studio.painting import paint
+from steer.apps.studio.painting import paint, settle
 from steer.apps.studio.panels import knob_info, picture_html
 from steer.pictures import to_images, to_pictures
 
@@ -51,16 +51,10 @@ def client(address: str, tmp_path_factory: pytest.TempPathFactory) -> Client:
     return Client(address, download_files=tmp_path_factory.mktemp("fetched"), verbose=False)
 
 
-@pytest.fixture(scope="module")
-def page() -> Page:
-    with gr.Blocks():
-        return lay_out([GENERATOR])
-
-
 @pytest.fixture
 def desk() -> Desk:
     desk = Desk(Session(GENERATOR))
-    desk.strips = False
+    desk.wants_strips = False
     desk.set_sliders()
     return desk
 
@@ -110,25 +104,46 @@ def test_desks_are_apart_and_can_be_cleared() -> None:
     assert len(desks) == 2
 
 
-def test_painting_ends_with_the_newest_setting_though_it_changed_meanwhile(desk: Desk, page: Page) -> None:
-    loop = paint(desk, page)
+def test_painting_ends_with_the_newest_setting_though_it_changed_meanwhile(desk: Desk) -> None:
+    loop = paint(desk)
     next(loop)
     desk.session.turn("hue", 60)
-    updates = list(loop)
     newest = picture_html(desk.session.picture())
-    assert [update[page.picture] for update in updates if page.picture in update] == [newest]
-    assert desk.settled is desk.session.setting
-    assert list(paint(desk, page)) == []
+    assert [picture for picture, _, _ in loop][-1] == newest
+    assert desk.read is desk.shown
 
 
-def test_an_older_painter_stops_when_a_newer_one_begins(desk: Desk, page: Page) -> None:
-    older = paint(desk, page)
+def test_a_move_wakes_the_loop_while_it_rests(desk: Desk) -> None:
+    loop = paint(desk)
+    before = next(loop)
+    threading.Timer(0.1, dialled, (desk, 1.0), {"hue": 60}).start()
+    assert next(loop)[0] != before[0]
+
+
+def test_an_older_painter_stops_when_a_newer_one_begins(desk: Desk) -> None:
+    older = paint(desk)
     next(older)
-    newer = paint(desk, page)
-    next(newer)
     desk.session.turn("hue", 60)
+    seen: list[Any] = []
+    newer = threading.Thread(target=lambda: seen.extend(paint(desk)))
+    newer.start()  # and waits until the older one has sent what it has in hand
+    time.sleep(0.1)
+    assert seen == []
     assert list(older) == []
-    assert any(page.picture in update for update in newer)
+    newer.join()
+    assert seen[-1][0] == picture_html(desk.session.picture())
+
+
+def test_texts_come_first_and_strips_follow_until_something_changes(desk: Desk) -> None:
+    desk.wants_strips = True
+    loop = settle(desk)
+    command, python, strips = next(loop)
+    assert (command, python, strips) == (desk.session.as_command(), desk.session.as_python(), [])
+    assert len(next(loop)[2]) == 1
+    desk.session.turn("hue", 60)
+    assert list(loop) == []
+    assert len(list(settle(desk))[-1][2]) == len(desk.knobs)
+    assert desk.settled is desk.session.setting
 
 
 def test_a_picture_travels_without_loss() -> None:

@@ -4,11 +4,12 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from math import isfinite
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 
 from steer.apps.session import Picture, Session
 from steer.apps.setting import Setting
+from steer.apps.studio.panels import Strip
 from steer.knob import Knob
 
 POOL = 32
@@ -25,19 +26,29 @@ class Desk:
         session: what the page turns.
         edition: counted up whenever the sliders are set from here; what was dialled before then is void. 0 until
             the page was opened.
-        strips: whether strips are wanted.
+        moved: set at every move of the sliders, for the loop that waits for one.
+        easel: held while a picture is made and sent, so that no older one arrives after it.
         shown: the picture that the page shows.
-        settled: the setting that everything else on the page shows.
-        read: when the picture was last measured, in seconds of `time.perf_counter`.
+        read: the picture that the page's readings are of.
+        read_at: when it was measured, in seconds of `time.perf_counter`.
+        readings: the readings, as HTML.
+        wants_strips: whether strips are wanted.
+        strips: the strips drawn last, in the sliders' order.
+        settled: the setting that all of them show.
     """
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.edition = 0
-        self.strips = True
+        self.moved = Event()
+        self.easel = Lock()
         self.shown: Picture | None = None
+        self.read: Picture | None = None
+        self.read_at = 0.0
+        self.readings = ""
+        self.wants_strips = True
+        self.strips: list[Strip] = []
         self.settled: Setting | None = None
-        self.read = 0.0
         self._lock = Lock()
         self._newest = 0.0
         self._painter = 0
@@ -69,6 +80,7 @@ class Desk:
                 if _is_number(amount):
                     low, high = slider_range(knob, self.session.setting.amounts.get(name, 0.0))
                     self.session.turn(name, float(min(max(amount, low), high)))
+        self.moved.set()
 
     def set_sliders(self) -> int:
         """Begin a new edition of the sliders and return its number."""

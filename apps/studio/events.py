@@ -14,7 +14,7 @@ import gradio as gr
 from steer.apps.session import Session
 from steer.apps.studio.desks import POOL, Desk, Desks, slider_range
 from steer.apps.studio.page import ANY, Page
-from steer.apps.studio.painting import Update, paint
+from steer.apps.studio.painting import Seen, Settled, paint, settle
 from steer.apps.studio.panels import knob_info, plain
 from steer.errors import SteerError
 
@@ -44,6 +44,9 @@ NAME_BOXES = """() => {
 STEPS = {"degree": 1.0, "sigma": 0.05}
 SMALL_STEPS = 200
 """Steps over the range of a knob in any other unit."""
+
+Update = dict[Any, Any]
+"""New values by component."""
 
 log = logging.getLogger(__name__)
 
@@ -93,10 +96,13 @@ class Events:
         gr.on(
             moves, self.note, dialled, None, js=CLOCK, queue=False, trigger_mode="multiple", preprocess=False, **quiet
         )
-        gr.on(moves, self.dial, dialled, page.painted, js=CLOCK, preprocess=False, **latest)
+        gr.on(moves, self.dial, dialled, page.seen, js=CLOCK, preprocess=False, **latest).then(
+            self.settle, None, page.settled, **latest
+        )
 
         def on(trigger: Any, verb: Callable[..., Any], inputs: Any, outputs: Any) -> None:
-            trigger(verb, inputs, outputs, **latest).then(self.repaint, None, page.painted, **latest)
+            done = trigger(verb, inputs, outputs, **latest)
+            done.then(self.repaint, None, page.seen, **latest).then(self.settle, None, page.settled, **latest)
 
         on(demo.load, self.open, None, page.controls)
         on(page.generator.input, self.use, page.generator, page.controls)
@@ -106,7 +112,7 @@ class Events:
         on(page.throw.click, self.throw, None, page.choices)
         on(page.throw_one.click, self.throw_one, page.die, page.choices)
         on(page.reset.click, self.reset, None, page.controls)
-        on(page.show_strips.input, self.show_strips, page.show_strips, page.strips)
+        on(page.show_strips.input, self.show_strips, page.show_strips, None)
         on(page.dropped.upload, self.restore, page.dropped, [*page.controls, page.dropped])
         page.save.click(self.save, None, page.saved, **latest).then(None, page.saved, None, js=FETCH)
         demo.load(None, js=NAME_BOXES)
@@ -128,21 +134,26 @@ class Events:
         except SteerError:
             return
 
-    def dial(self, request: gr.Request, edition: Any, stamp: Any, truncation: Any, *amounts: Any) -> Iterator[Update]:
+    def dial(self, request: gr.Request, edition: Any, stamp: Any, truncation: Any, *amounts: Any) -> Iterator[Seen]:
         """Set the sliders' values, and paint until the page shows the newest."""
         with plainly():
             self._desk(request).dial(edition, stamp, truncation, amounts)
         yield from self.repaint(request)
 
-    def repaint(self, request: gr.Request) -> Iterator[Update]:
+    def repaint(self, request: gr.Request) -> Iterator[Seen]:
         """Paint until the page shows the newest setting."""
         painted = False
         with plainly():
-            for update in paint(self.desks.of(_page(request)), self.page):
-                yield update
+            for seen in paint(self.desks.of(_page(request))):
+                yield seen
                 painted = True
         if not painted:
-            yield {self.page.status: gr.skip()}  # a generator that yields nothing would empty the page
+            yield (gr.skip(),) * 3  # a generator that yields nothing would empty the page
+
+    def settle(self, request: gr.Request) -> Iterator[Settled]:
+        """Show texts and strips."""
+        with plainly():
+            yield from settle(self.desks.of(_page(request)))
 
     def use(self, request: gr.Request, generator: str) -> Update:
         """Change the generator."""
@@ -173,12 +184,11 @@ class Events:
         """Turn every knob back."""
         return self._all(request, Session.reset)
 
-    def show_strips(self, request: gr.Request, wanted: bool) -> Update:
+    def show_strips(self, request: gr.Request, wanted: bool) -> None:
         """Show strips or hide them."""
         with plainly():
             desk = self._desk(request)
-            desk.strips, desk.settled = wanted, None
-        return dict.fromkeys(self.page.strips, "")
+            desk.wants_strips, desk.settled, desk.strips = wanted, None, []
 
     def save(self, request: gr.Request) -> Iterator[str]:
         """Write the PNG with its recipe; the page fetches it."""
@@ -231,16 +241,15 @@ class Events:
     def _controls(self, desk: Desk) -> Update:
         page, setting = self.page, desk.session.setting
         edition, knobs = desk.set_sliders(), list(desk.knobs.items())
-        desk.settled = None
+        desk.settled, desk.strips = None, []
         measurer = setting.dice.model.measurer
         update: Update = {**self._choices(desk), page.truncation: setting.dice.truncation, page.edition: edition}
         dies = setting.dice.model.dice_knobs
         update[page.die] = gr.Dropdown(
             [(plain(name), name) for name in dies], value=dies[0] if dies else None, visible=bool(dies)
         )
-        for place, (cell, slider, strip) in enumerate(zip(page.cells, page.sliders, page.strips, strict=True)):
+        for place, (cell, slider) in enumerate(zip(page.cells, page.sliders, strict=True)):
             update[cell] = gr.Column(visible=place < len(knobs))
-            update[strip] = ""
             if place >= len(knobs):
                 update[slider] = gr.Slider(-1, 1, value=0)
                 continue

@@ -14,6 +14,16 @@ ANY = "any (the seed decides)"
 
 TITLE = "latent-steer studio"
 
+SHOW_STRIPS = """watch("value", () => {
+  document.querySelectorAll(".knob img.strip").forEach((image, place) => {
+    const [address, description] = props.value?.[place] ?? ["", ""];
+    image.hidden = !address;
+    if (address) image.src = address;
+    image.alt = description;
+  });
+});"""
+"""Hands each knob its strip: one component for all, since Gradio takes a millisecond for each that an event names."""
+
 
 @dataclass(frozen=True, eq=False)
 class Page:
@@ -34,7 +44,7 @@ class Page:
     show_strips: gr.Checkbox
     cells: Sequence[gr.Column]
     sliders: Sequence[gr.Slider]
-    strips: Sequence[gr.HTML]
+    strips: gr.HTML
     save: gr.Button
     saved: gr.DownloadButton
     dropped: gr.File
@@ -51,12 +61,17 @@ class Page:
     @property
     def controls(self) -> list[Any]:
         """What shows the session's choices."""
-        return [*self.choices, self.truncation, *self.cells, *self.sliders, *self.strips, self.edition]
+        return [*self.choices, self.truncation, *self.cells, *self.sliders, self.edition]
 
     @property
-    def painted(self) -> list[Any]:
-        """What shows the session's picture and all that follows from it."""
-        return [self.picture, self.status, self.readings, self.python, self.command, *self.strips]
+    def seen(self) -> list[Any]:
+        """What is painted while the hand moves."""
+        return [self.picture, self.status, self.readings]
+
+    @property
+    def settled(self) -> list[Any]:
+        """What follows once the hand rests."""
+        return [self.command, self.python, self.strips]
 
 
 def lay_out(generators: Sequence[str]) -> Page:
@@ -117,14 +132,15 @@ def _lay_knobs(parts: dict[str, Any]) -> None:
     parts["show_strips"] = gr.Checkbox(
         True, label="Show each knob over its whole range", elem_id="show-strips", container=False
     )
-    cells, sliders, strips = [], [], []
+    cells, sliders = [], []
     with gr.Column(elem_id="knobs"):
         for place in range(POOL):
             with gr.Column(visible=False, elem_classes="knob", elem_id=f"knob-{place}") as cell:
                 sliders.append(gr.Slider(-1, 1, value=0, step=0.05, label=f"knob {place}", buttons=["reset"]))
-                strips.append(gr.HTML())
+                gr.HTML('<img class="strip" alt="" hidden>')
             cells.append(cell)
-    parts.update(cells=cells, sliders=sliders, strips=strips)
+    parts.update(cells=cells, sliders=sliders)
+    parts["strips"] = gr.HTML([], html_template="", js_on_load=SHOW_STRIPS)
 
 
 def _lay_keeping(parts: dict[str, Any]) -> None:

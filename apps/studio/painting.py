@@ -1,75 +1,84 @@
-"""The loop that keeps a page up to date: the newest setting first, everything else once the hand rests."""
+"""The loops that keep a page up to date: the newest picture at once, everything else once the hand rests."""
 
 from collections.abc import Iterator
-from time import perf_counter, sleep
-from typing import Any
+from time import perf_counter
 
 import torch
 
 from steer.apps.rebuilding import command_of, python_of
-from steer.apps.session import Picture
 from steer.apps.studio.desks import Desk
-from steer.apps.studio.page import Page
-from steer.apps.studio.panels import picture_html, readings_html, status_html, strip_html
+from steer.apps.studio.panels import Strip, draw_strip, picture_html, readings_html, status_html
 
-READ_EVERY = 0.25
+READ_EVERY = 0.2
 """Seconds between two measurements while the hand moves."""
 
+BREATH = 0.06
+"""Seconds without a move after which the picture is measured in any case."""
+
 REST = 0.3
-"""Seconds without a change after which the hand rests and the strips are drawn."""
+"""Seconds without a move after which the hand rests."""
 
-Update = dict[Any, Any]
-"""New values by component; what is not named stays."""
+Seen = tuple[str, str, str]
+"""The picture, the line under it and the readings, as HTML. All three every time: a part that is left out costs Gradio
+a millisecond, since it builds the component again; one that did not change costs nothing."""
+
+Settled = tuple[str, str, list[Strip]]
+"""Command, Python, and a strip for each knob in the sliders' order, as far as they are drawn."""
 
 
-def paint(desk: Desk, page: Page) -> Iterator[Update]:
-    """Yield updates until the page shows the newest setting, whatever changes meanwhile.
+def paint(desk: Desk) -> Iterator[Seen]:
+    """Yield what is seen until it is the newest setting and the hand rests, whatever changes meanwhile.
 
     Whoever calls last paints; an earlier loop stops at its next step.
     """
     painter = desk.take_brush()
-    while desk.holds_brush(painter):
+    while True:
+        desk.moved.clear()
         setting = desk.session.setting
-        if desk.shown is None or desk.shown.setting is not setting:
-            yield from _picture(desk, page)
-        elif desk.settled is not setting:
-            yield from _rest(desk, page, desk.shown, painter)
-        else:
+        with desk.easel:
+            if not desk.holds_brush(painter):
+                return
+            if desk.shown is None or desk.shown.setting is not setting:
+                desk.shown = desk.session.picture()
+                if perf_counter() - desk.read_at >= READ_EVERY:
+                    _read(desk)
+                yield _seen(desk)
+                continue
+        if desk.read is not desk.shown:
+            if not desk.moved.wait(BREATH):
+                with desk.easel:
+                    _read(desk)
+                    yield _seen(desk)
+        elif not desk.moved.wait(REST):
             return
 
 
-def _picture(desk: Desk, page: Page) -> Iterator[Update]:
-    picture = desk.session.picture()
-    update = {page.picture: picture_html(picture), page.status: status_html(picture)}
-    now = perf_counter()
-    if now - desk.read >= READ_EVERY:
-        desk.read = now
-        update[page.readings] = readings_html(desk.session.readings(picture), picture.setting.dice.birds)
-    yield update
-    desk.shown = picture
+def _read(desk: Desk) -> None:
+    """Measure the picture that is shown."""
+    picture = desk.shown
+    assert picture is not None
+    desk.readings = readings_html(desk.session.readings(picture), picture.setting.dice.birds)
+    desk.read, desk.read_at = picture, perf_counter()
 
 
-def _rest(desk: Desk, page: Page, picture: Picture, painter: int) -> Iterator[Update]:
-    """Yield all that may wait; stop as soon as something changes."""
-    session, setting = desk.session, picture.setting
+def _seen(desk: Desk) -> Seen:
+    assert desk.shown is not None
+    return picture_html(desk.shown), status_html(desk.shown), desk.readings
 
-    def still() -> bool:
-        return session.setting is setting and desk.holds_brush(painter)
 
-    yield {
-        page.readings: readings_html(session.readings(picture), setting.dice.birds),
-        page.python: python_of(setting),
-        page.command: command_of(setting),
-    }
-    until = perf_counter() + REST
-    while still() and perf_counter() < until:
-        sleep(0.02)
-    for place, (name, knob) in enumerate(desk.knobs.items() if desk.strips else ()):
+def settle(desk: Desk) -> Iterator[Settled]:
+    """Yield texts, and strips as they are drawn, until all show the newest setting or something changes."""
+    session, setting = desk.session, desk.session.setting
+    texts = command_of(setting), python_of(setting)
+    yield *texts, desk.strips
+    if desk.settled is setting or not desk.wants_strips:
+        return
+    for place, (name, knob) in enumerate(desk.knobs.items()):
         frames = []
         for some in session.strip(name):
-            if not still():
+            if session.setting is not setting:
                 return
             frames.append(some)
-        yield {page.strips[place]: strip_html(name, knob, torch.cat(frames))}
-    if still():
-        desk.settled = setting
+        desk.strips = [*desk.strips[:place], draw_strip(name, knob, torch.cat(frames)), *desk.strips[place + 1 :]]
+        yield *texts, desk.strips
+    desk.settled = setting

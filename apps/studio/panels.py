@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Sequence
 from html import escape
+from typing import Any
 
 from PIL import Image
 from torch import Tensor
@@ -17,6 +18,12 @@ from steer.strips import UNIT_MARKS
 
 LARGEST_PNG = 160
 """Pixels; pictures up to this high travel as PNG, which is quick for them and loses nothing, larger ones as JPEG."""
+
+QUICK: dict[str, Any] = {"kind": "PNG", "compress_level": 1}
+COMPACT: dict[str, Any] = {"kind": "JPEG", "quality": 92, "subsampling": 0}
+
+Strip = list[str]
+"""A strip's address and its description."""
 
 STRIP_HEIGHT = 64
 """Pixels; taller pictures are made smaller for a strip."""
@@ -45,27 +52,25 @@ def number(value: float, unit: str = "", *, signed: bool = False) -> str:
     return f"{text} {mark}".rstrip() if mark == UNIT_MARKS["sigma"] else f"{text}{mark}"
 
 
-def data_uri(image: Image.Image) -> str:
+def _address(image: Image.Image, kind: str, **options: Any) -> str:
     """Return an image as an address that holds it, so that no file is written for a frame."""
     buffer = io.BytesIO()
-    if image.height <= LARGEST_PNG:
-        image.save(buffer, "PNG", compress_level=1)
-        kind = "png"
-    else:
-        image.save(buffer, "JPEG", quality=92, subsampling=0)
-        kind = "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+    image.save(buffer, kind, **options)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
 def picture_html(picture: Picture) -> str:
     """Draw the birds side by side, at their own size; the page enlarges them."""
-    setting = picture.setting
     images = to_images(picture.pixels)
-    cells = [
-        f'<span><img src="{data_uri(image)}" width="{image.width}" height="{image.height}" alt="{escape(text)}"></span>'
-        for image, text in zip(images, _descriptions(setting), strict=True)
-    ]
     small = " small" if images[0].height <= LARGEST_PNG else ""
+    kind: dict[str, Any] = (
+        {"kind": "PNG", "compress_level": 1} if small else {"kind": "JPEG", "quality": 92, "subsampling": 0}
+    )
+    cells = [
+        f'<span><img src="{_address(image, **kind)}" width="{image.width}" height="{image.height}" '
+        f'alt="{escape(text)}"></span>'
+        for image, text in zip(images, _descriptions(picture.setting), strict=True)
+    ]
     return f'<div class="birds birds-{len(images)}{small}">{"".join(cells)}</div>'
 
 
@@ -166,8 +171,8 @@ def _swatch(reading: Reading) -> str:
     )
 
 
-def strip_html(name: str, knob: Knob, frames: Tensor) -> str:
-    """Lay pictures (steps, 3, height, width) out side by side as one strip."""
+def draw_strip(name: str, knob: Knob, frames: Tensor) -> Strip:
+    """Lay pictures (steps, 3, height, width) out side by side: the address of the strip, and its description."""
     images = to_images(frames)
     height = min(STRIP_HEIGHT, images[0].height)
     width = round(images[0].width * height / images[0].height)
@@ -175,12 +180,8 @@ def strip_html(name: str, knob: Knob, frames: Tensor) -> str:
     for place, image in enumerate(images):
         fitted = image if image.height == height else image.resize((width, height), Image.Resampling.LANCZOS)
         strip.paste(fitted, (place * width, 0))
-    buffer = io.BytesIO()
-    strip.save(buffer, "JPEG", quality=88, subsampling=0)
-    address = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
     ends = " to ".join(number(end, knob.unit) for end in knob.range)
-    text = f"the first picture with {plain(name)} from {ends}"
-    return f'<img class="strip" src="{address}" width="{strip.width}" height="{height}" alt="{escape(text)}">'
+    return [_address(strip, "JPEG", quality=88, subsampling=0), f"the first picture with {plain(name)} from {ends}"]
 
 
 def knob_info(knob: Knob, summary: str) -> str:

@@ -133,5 +133,5 @@ class Aviary:
 
 
 def load(folder: Path | None) -> Aviary:
-    """Return the renderer as a backend; it has no weights, so a folder is ignored."""
+    """Draw rendered birds, whose knobs are known exactly; there are no weights, so a folder is ignored."""
     return Aviary()

@@ -41,6 +41,9 @@ Progress = Callable[[int, int], None]
 
 AVIARY = "aviary"
 
+MEMORY = 0.05
+"""Weight of a step in the running moments of the encoder's dice."""
+
 
 @dataclass(frozen=True)
 class BigGANTraining:
@@ -64,7 +67,8 @@ class BigGANTraining:
         likeness: weight of the distance between redrawn and real pictures in the frozen features.
         pixel_likeness: weight of their distance in pixels.
         recovery: weight of finding the dice of dreamt pictures.
-        divergence: weight of the divergence of the encoder's dice from fresh ones, per nat.
+        divergence: weight of the divergence of the encoder's dice from fresh ones, per nat and picture.
+        matching: weight of the mismatch of the encoder's dice with fresh ones, over all pictures.
         warm_steps: steps in which the generator only redraws; in as many again the discriminator gains its say.
         warm_rate: learning rate of generator and encoder in these steps.
         seeking: weight of mode seeking at the start.
@@ -88,12 +92,13 @@ class BigGANTraining:
     steps: int = 8_000
     seed: int = 0
     threads: int = 2
-    learning_rate: float = 2e-4
-    decay_from: float = 0.6
-    likeness: float = 1.0
-    pixel_likeness: float = 2.0
+    learning_rate: float = 3e-4
+    decay_from: float = 0.75
+    likeness: float = 1.5
+    pixel_likeness: float = 4.0
     recovery: float = 0.3
     divergence: float = 2e-3
+    matching: float = 0.1
     warm_steps: int = 300
     warm_rate: float = 1e-3
     seeking: float = 0.1
@@ -339,6 +344,7 @@ class Trainer:
             "encoder": torch.optim.Adam(self.encoder.parameters(), 2 * rate, (0.5, 0.99), fused=True),
         }
         self.rates = {name: each.param_groups[0]["lr"] for name, each in self.optimisers.items()}
+        self.means, self.moments = torch.zeros((len(pictures.labels), config.z_dim)), torch.eye(config.z_dim)
         self.step_number, self.seconds = 0, 0.0
 
     @property
@@ -370,10 +376,10 @@ class Trainer:
 
         warm = self.step_number < config.warm_steps
         copies = config.batch if warm else config.batch // 2
-        mean, log_variance = self.encoder([each[:copies] for each in real_maps], known[:copies])
+        mean, log_variance = self.encoder(real_maps, known)
         redrawn = mean + torch.exp(log_variance / 2) * torch.randn(mean.shape, generator=self.rng)
         dreamt = torch.randn((config.batch - copies, config.z_dim), generator=self.rng)
-        fake = self.paint(torch.cat([redrawn, dreamt]), label)
+        fake = self.paint(torch.cat([redrawn[:copies], dreamt]), label)
         fake_maps = self.features(move(fake))
 
         distances = [F.mse_loss(f[:copies], r[:copies]) for f, r in zip(fake_maps, real_maps, strict=True)]
@@ -381,6 +387,7 @@ class Trainer:
             "likeness": torch.stack(distances).mean(),
             "pixel_likeness": ((fake - real).abs()[:copies] * self.pictures.focus_at(rows[:copies])).mean(),
             "divergence": ((mean.square() + log_variance.exp() - log_variance - 1) / 2).sum(1).mean(),
+            "mismatch": self._mismatch(redrawn, known),
         }
         if not warm:
             parts |= self._dream(dreamt, fake[copies:], [each[copies:] for each in fake_maps], known[copies:])
@@ -403,10 +410,23 @@ class Trainer:
             "likeness": config.likeness,
             "pixel_likeness": config.pixel_likeness,
             "divergence": config.divergence,
+            "mismatch": config.matching,
             "surprise": say * config.recovery,
             "crowding": say * config.seeking * max(0.0, 1 - begun / max(config.seeking_steps, 1)),
             "pull": say,
         }
+
+    def _mismatch(self, dice: Tensor, known: Tensor) -> Tensor:
+        """Return how far the dice of real pictures are from mean 0 in every class and covariance 1, over many steps.
+
+        Where they differ, fresh dice fall where no real picture ever was, and what is drawn there is no bird.
+        """
+        share = known.sum(0, keepdim=True).T.clamp(min=1)
+        means = torch.lerp(self.means, known.T @ dice / share, MEMORY * (known.sum(0)[:, None] > 0))
+        moments = torch.lerp(self.moments, dice.T @ dice / len(dice), MEMORY)
+        self.means, self.moments = means.detach(), moments.detach()
+        gap = moments - torch.eye(moments.shape[0])
+        return (means.square().mean(0).sum() + gap.square().sum() / 2) / MEMORY
 
     def _dream(self, dice: Tensor, images: Tensor, maps: Sequence[Tensor], known: Tensor) -> dict[str, Tensor]:
         """Ask how well the dice of dreamt pictures can be found, and how close pairs of one class are."""
@@ -575,7 +595,8 @@ def train_biggan(config: BigGANTraining, out: Path, progress: Progress | None = 
     Args:
         config: what the run is made of.
         out: an empty folder, or one of an interrupted run; made where it is missing.
-        progress: called with thousandths of the run that are done, and 1000; it may raise to stop.
+        progress: called with pictures of the aviary that are drawn and how many there will be, then with
+            thousandths of the run that are done and 1000; it may raise to stop.
 
     Returns:
         The model's folder.
@@ -584,7 +605,7 @@ def train_biggan(config: BigGANTraining, out: Path, progress: Progress | None = 
         BadInput: the data or the checkpoint cannot be used.
     """
     torch.set_num_threads(config.threads)
-    trainer = prepare(config)
+    trainer = prepare(config, progress)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
