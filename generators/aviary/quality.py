@@ -6,7 +6,7 @@ compare inside the bird's mask. A real bird comes back nearly identical, a smear
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -49,8 +49,11 @@ PROBE_STEPS: Mapping[str, float] = {
 }
 """Steps of the finite differences, in each factor's unit: about one ray of the renderer where something moves."""
 
-SCALES = (4, 2, 1)
-"""Pixels averaged each way in every round; without the coarse ones, small parts such as legs hold a bird in place."""
+ROUNDS = ((SIZE // 2, 2), (SIZE // 2, 1), (SIZE, 1))
+"""Height at which pictures are drawn in every round, and how many of its pixels are averaged each way.
+
+Without the coarse rounds, small parts such as legs hold a bird where it is.
+"""
 
 TRIES = 4
 """Steps tried in a round, with one set of derivatives."""
@@ -60,6 +63,10 @@ FARTHEST = 20.0
 
 OUTSIDE = 0.05
 """Weight of a pixel outside the mask against one inside, while factors are refined."""
+
+
+Residual = Callable[[Tensor], Tensor]
+"""From factors, (batch, factors) in the order of PROBE_STEPS, to what is left to explain, (batch, residuals)."""
 
 
 @runtime_checkable
@@ -288,73 +295,79 @@ def mask_decibels(pictures: Tensor, others: Tensor, mask: Tensor) -> Tensor:
 
 
 def _render_back(pictures: Tensor, judge: Judge) -> RenderedBack:
-    """Refine one batch by Levenberg-Marquardt with finite differences, brought up to date between by Broyden (1965).
+    """Draw one batch back, from the factors among those of all rounds that came closest inside the mask."""
+    mask, measured = judge.mask(pictures), judge.measure(pictures)
 
-    Steps are measured in PROBE_STEPS. Each picture has its own damping, and keeps the factors that came closest
-    inside its mask.
-    """
-    mask = judge.mask(pictures)
-    measured = judge.measure(pictures)
-    species = measured["species"]
-    names = list(PROBE_STEPS)
-    unit = torch.tensor([PROBE_STEPS[name] for name in names])
-    weight = (OUTSIDE + (1 - OUTSIDE) * mask).sqrt()
-    batch = len(pictures)
+    def paint(values: Tensor, side: int = SIZE) -> Tensor:
+        factors = dict(zip(PROBE_STEPS, values.unbind(1), strict=True))
+        return render({"species": measured["species"], **factors}, side)
 
-    def paint(values: Tensor) -> Tensor:
-        return render({"species": species, **dict(zip(names, values.unbind(1), strict=True))}, SIZE)
+    def residual(side: int, scale: int) -> Residual:
+        target, inside = (F.avg_pool2d(each, SIZE // side) for each in (pictures, mask))
+        weight = (OUTSIDE + (1 - OUTSIDE) * inside).sqrt()
+        return lambda values: F.avg_pool2d((paint(values, side) - target) * weight, scale).flatten(1)
 
-    def residual(image: Tensor, scale: int) -> Tensor:
-        return F.avg_pool2d((image - pictures) * weight, scale).flatten(1)
-
-    values = _inside(torch.stack([measured[name].float() for name in names], 1), names)
-    image = paint(values)
-    best, best_image, best_decibels = values, image, mask_decibels(pictures, image, mask)
-    damping = torch.full((batch,), 0.03)
-    for scale in SCALES:
-        now = residual(image, scale)
-        probed = [residual(paint(values + step), scale) - now for step in torch.diag(unit)]
-        slopes = torch.stack(probed, 2)  # (batch, pixels, factors)
-        for _ in range(TRIES):
-            curvature = slopes.mT @ slopes
-            size = curvature.diagonal(dim1=1, dim2=2)
-            floor = 1e-6 * size.amax(1, keepdim=True) + 1e-12
-            damped = curvature + torch.diag_embed(damping[:, None] * size + floor)
-            step = torch.linalg.solve(damped, -(slopes.mT @ now[:, :, None])).squeeze(2).clamp(-FARTHEST, FARTHEST)
-            moved = _inside(values + step * unit, names)
-            taken = _difference(moved, values, names) / unit
-            drawn = paint(moved)
-            decibels = mask_decibels(pictures, drawn, mask)
-            closer = decibels > best_decibels
-            best = torch.where(closer[:, None], moved, best)
-            best_image = torch.where(closer[:, None, None, None], drawn, best_image)
-            best_decibels = torch.where(closer, decibels, best_decibels)
-            then = residual(drawn, scale)
-            surprise = then - now - (slopes @ taken[:, :, None]).squeeze(2)
-            length = taken.square().sum(1, keepdim=True).clamp_min(1e-9)
-            slopes = slopes + surprise[:, :, None] * (taken / length)[:, None, :]
-            better = then.square().sum(1) < now.square().sum(1)
-            values = torch.where(better[:, None], moved, values)
-            image = torch.where(better[:, None, None, None], drawn, image)
-            now = torch.where(better[:, None], then, now)
-            damping = torch.where(better, damping / 4, damping * 6).clamp(1e-4, 1e4)
-    factors = {"species": species, **dict(zip(names, best.unbind(1), strict=True))}
+    values = best = _inside(torch.stack([measured[name].float() for name in PROBE_STEPS], 1))
+    best_image = paint(best)
+    best_decibels = mask_decibels(pictures, best_image, mask)
+    for side, scale in ROUNDS:
+        values = _refine(values, residual(side, scale))
+        image = paint(values)
+        decibels = mask_decibels(pictures, image, mask)
+        closer = decibels > best_decibels
+        best = torch.where(closer[:, None], values, best)
+        best_image = torch.where(closer[:, None, None, None], image, best_image)
+        best_decibels = torch.where(closer, decibels, best_decibels)
+    factors = {"species": measured["species"], **dict(zip(PROBE_STEPS, best.unbind(1), strict=True))}
     return RenderedBack(pictures, best_image, {name: factors[name] for name in FACTORS}, best_decibels)
 
 
-def _inside(values: Tensor, names: list[str]) -> Tensor:
-    """Wrap circles and clamp linear factors to their ranges, (batch, factors)."""
+def _refine(values: Tensor, residual: Residual) -> Tensor:
+    """Lower the squares of a residual by Levenberg-Marquardt steps, each row with its own damping.
+
+    Derivatives are finite differences, brought up to date between steps by Broyden (1965). Steps are counted in
+    PROBE_STEPS.
+
+    Args:
+        values: factors to begin with, (batch, factors) in the order of PROBE_STEPS.
+        residual: from factors to (batch, residuals).
+    """
+    unit = torch.tensor(list(PROBE_STEPS.values()))
+    damping = torch.full((len(values),), 0.03)
+    now = residual(values)
+    slopes = torch.stack([residual(values + probe) - now for probe in torch.diag(unit)], 2)
+    for _ in range(TRIES):
+        curvature = slopes.mT @ slopes  # (batch, factors, factors)
+        size = curvature.diagonal(dim1=1, dim2=2)
+        floor = 1e-6 * size.amax(1, keepdim=True) + 1e-12
+        damped = curvature + torch.diag_embed(damping[:, None] * size + floor)
+        step = torch.linalg.solve(damped, -(slopes.mT @ now[:, :, None])).squeeze(2).clamp(-FARTHEST, FARTHEST)
+        moved = _inside(values + step * unit)
+        taken = _difference(moved, values) / unit
+        then = residual(moved)
+        surprise = then - now - (slopes @ taken[:, :, None]).squeeze(2)
+        length = taken.square().sum(1, keepdim=True).clamp_min(1e-9)
+        slopes = slopes + surprise[:, :, None] * (taken / length)[:, None, :]
+        better = then.square().sum(1) < now.square().sum(1)
+        values = torch.where(better[:, None], moved, values)
+        now = torch.where(better[:, None], then, now)
+        damping = torch.where(better, damping / 4, damping * 6).clamp(1e-4, 1e4)
+    return values
+
+
+def _inside(values: Tensor) -> Tensor:
+    """Wrap circles and clamp linear factors to their ranges, (batch, factors) in the order of PROBE_STEPS."""
     columns = []
-    for name, column in zip(names, values.unbind(1), strict=True):
+    for name, column in zip(PROBE_STEPS, values.unbind(1), strict=True):
         factor = FACTORS[name]
         circular = factor.kind == "circular"
         columns.append(torch.remainder(column, 360) if circular else column.clamp(factor.low, factor.high))
     return torch.stack(columns, 1)
 
 
-def _difference(values: Tensor, reference: Tensor, names: list[str]) -> Tensor:
-    """Return values less reference, the short way round for circles."""
-    circular = torch.tensor([FACTORS[name].kind == "circular" for name in names])
+def _difference(values: Tensor, reference: Tensor) -> Tensor:
+    """Return values less reference, the short way round for circles; (batch, factors) in the order of PROBE_STEPS."""
+    circular = torch.tensor([FACTORS[name].kind == "circular" for name in PROBE_STEPS])
     difference = values - reference
     return torch.where(circular, torch.remainder(difference + 180, 360) - 180, difference)
 
