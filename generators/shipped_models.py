@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from steer.generators.aviary.measurer import Measurer as MeasurerNetwork
 from torch import Tensor
 
 from steer.attribute import Attribute
 from steer.generators import biggan
 from steer.generators.aviary.factors import FACTORS
+from steer.generators.aviary.measurer import Measurer as MeasurerNetwork
 
 SHIPPED = Path(__file__).parent / "shipped"
 

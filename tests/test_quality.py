@@ -117,7 +117,7 @@ def test_coverage_of_half_the_variety_is_a_half():
 
 
 def test_quality_of_the_renderer_itself_is_at_the_ceiling_and_fully_various(critic, monkeypatch, tmp_path):
-    monkeypatch.setattr(quality, "ROUNDS", ((32, 2),))
+    monkeypatch.setattr(quality, "SCALES", (4,))
     monkeypatch.setattr(quality, "TRIES", 1)
     monkeypatch.setattr(quality, "CEILING_COUNT", 4)
     seen = []

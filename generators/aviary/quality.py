@@ -8,6 +8,7 @@ compare inside the bird's mask. A real bird comes back nearly identical, a smear
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -49,11 +50,8 @@ PROBE_STEPS: Mapping[str, float] = {
 }
 """Steps of the finite differences, in each factor's unit: about one ray of the renderer where something moves."""
 
-ROUNDS = ((SIZE // 2, 2), (SIZE // 2, 1), (SIZE, 1))
-"""Height at which pictures are drawn in every round, and how many of its pixels are averaged each way.
-
-Without the coarse rounds, small parts such as legs hold a bird where it is.
-"""
+SCALES = (4, 2, 1)
+"""Pixels averaged each way in every round; without the coarse ones, small parts such as legs hold a bird in place."""
 
 TRIES = 4
 """Steps tried in a round, with one set of derivatives."""
@@ -298,20 +296,20 @@ def _render_back(pictures: Tensor, judge: Judge) -> RenderedBack:
     """Draw one batch back, from the factors among those of all rounds that came closest inside the mask."""
     mask, measured = judge.mask(pictures), judge.measure(pictures)
 
-    def paint(values: Tensor, side: int = SIZE) -> Tensor:
-        factors = dict(zip(PROBE_STEPS, values.unbind(1), strict=True))
-        return render({"species": measured["species"], **factors}, side)
+    weight = (OUTSIDE + (1 - OUTSIDE) * mask).sqrt()
 
-    def residual(side: int, scale: int) -> Residual:
-        target, inside = (F.avg_pool2d(each, SIZE // side) for each in (pictures, mask))
-        weight = (OUTSIDE + (1 - OUTSIDE) * inside).sqrt()
-        return lambda values: F.avg_pool2d((paint(values, side) - target) * weight, scale).flatten(1)
+    def paint(values: Tensor) -> Tensor:
+        factors = dict(zip(PROBE_STEPS, values.unbind(1), strict=True))
+        return render({"species": measured["species"], **factors}, SIZE)
+
+    def residual(values: Tensor, scale: int) -> Tensor:
+        return F.avg_pool2d((paint(values) - pictures) * weight, scale).flatten(1)
 
     values = best = _inside(torch.stack([measured[name].float() for name in PROBE_STEPS], 1))
     best_image = paint(best)
     best_decibels = mask_decibels(pictures, best_image, mask)
-    for side, scale in ROUNDS:
-        values = _refine(values, residual(side, scale))
+    for scale in SCALES:
+        values = _refine(values, partial(residual, scale=scale))
         image = paint(values)
         decibels = mask_decibels(pictures, image, mask)
         closer = decibels > best_decibels
