@@ -10,7 +10,9 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from steer.apps.commands.doctor import doctor
 from steer.apps.commands.find import find
+from steer.apps.commands.invert import invert
 from steer.apps.commands.list import knobs, list_
 from steer.apps.commands.measure import measure
 from steer.apps.commands.render import render
@@ -40,10 +42,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 app.command(name="list")(list_)
-for verb in (sample, find, knobs, strip, render, walk):
+for verb in (sample, invert, find, knobs, strip, render, walk):
     app.command()(verb)
 app.add_typer(measure, name="measure")
 app.add_typer(train, name="train")
+app.command()(doctor)
 app.command()(studio)
 
 

@@ -151,6 +151,8 @@ class Dice:
         relabelled = (
             label is not None and self.label is not None and set(held.condition.get(label.name, ())) != {self.label}
         )
+        if held.anchor and count == len(drawn) and not relabelled and self.truncation == held.truncation:
+            return held.rows(range(count))  # an inverted picture stays what it is until something of it changes
         values = {}
         for name, fresh in drawn.values.items():
             kept = held[name][:count]

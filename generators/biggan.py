@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -20,8 +21,10 @@ from torch import Tensor, nn
 from steer.backend import Condition, Sampler, Stage, State, SteeringCall
 from steer.errors import BadInput, BrokenFile, UnknownName
 from steer.files import read_tensors, write_tensors, write_text
+from steer.inversion import Found
 from steer.knob import KnobSet, load_knobs
 from steer.latent import Latent
+from steer.progress import Progress
 from steer.seeds import draw_normal, draw_truncated_normal, stream
 from steer.space import Space
 
@@ -393,6 +396,19 @@ class DiceEncoder(nn.Module):
         return mean, log_variance.clamp(-8, 2)
 
     @torch.no_grad()
+    def turn(self, matrix: Tensor, variance: Tensor) -> None:
+        """Put out ``matrix @ mean`` from now on (in place).
+
+        Args:
+            matrix: (z_dim, z_dim).
+            variance: (z_dim,) what the variances are on average; they follow as that does.
+        """
+        size = len(matrix)
+        self.out.weight[:size] = matrix @ self.out.weight[:size]
+        self.out.bias[:size] = matrix @ self.out.bias[:size]
+        self.out.bias[size:] += ((matrix.square() @ variance) / variance).log()
+
+    @torch.no_grad()
     def fold(self, scales: Sequence[Tensor], shifts: Sequence[Tensor]) -> None:
         """Take each map as it is from now on, where so far it took ``scale * map + shift`` (in place).
 
@@ -410,14 +426,19 @@ class BigGAN:
     """A BigGAN as a generator back end.
 
     Spaces: ``z``, the dice, and ``class``, the class embedding, met anew in every stage, so that a window restricts a
-    turn to some blocks; ``layer:0``, the map after the first linear layer, and ``layer:k``, the map after block k.
-    Truncation scales the dice and chooses the batch-norm statistics by the same number, as in the published models.
+    turn to some blocks; ``offsets``, what each stage adds to the dice, 0 but for inverted pictures; ``layer:0``, the
+    map after the first linear layer, and ``layer:k``, the map after block k. Truncation scales the dice and chooses
+    the batch-norm statistics by the same number, as in the published models.
 
     Args:
         network: the network, spectral norm folded in.
         measurer: the registered measurer that knows its pictures.
         home: the folder it was read from.
     """
+
+    inversions: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+        {"encoder": {"descent": 0}, "dice": {"freedom": 0.0}, "dice and offsets": {}}
+    )
 
     def __init__(self, network: BigGANNetwork, *, measurer: str = "picture", home: Path | None = None) -> None:
         config = network.config
@@ -432,11 +453,18 @@ class BigGAN:
         self.spaces: Mapping[str, Space] = self._spaces()
         self._norms: dict[float, tuple[Tensor, Tensor]] = {}
 
+    @property
+    def _offsets(self) -> tuple[int, int]:
+        return len(self.config.blocks) + 1, self.config.z_dim
+
     def _spaces(self) -> dict[str, Space]:
         config = self.config
         spaces = [
             Space("z", "input", (config.z_dim,), config.dice, "the dice, given to every block"),
             Space("class", "input", (config.class_dim,), "learned", "the class embedding, given to every block"),
+            Space(
+                "offsets", "input", self._offsets, "learned", "what each block adds to z; 0 but for inverted pictures"
+            ),
             Space("layer:0", "inner", (config.blocks[0].inputs, START, START), "learned", "after the first layer"),
         ]
         size = START
@@ -465,6 +493,7 @@ class BigGAN:
             values={
                 "z": truncation * draw(seeds, "z", (self.config.z_dim,)),
                 "class": self.network.embedding[rows].cpu(),
+                "offsets": torch.zeros(len(seeds), *self._offsets),
             },
             condition={"label": names},
             seeds=tuple(seeds),
@@ -493,7 +522,7 @@ class BigGAN:
             Stage(
                 index=index,
                 interval=(index / count, (index + 1) / count),
-                spaces=frozenset({"z", "class", f"layer:{index}"}),
+                spaces=frozenset({"z", "class", "offsets", f"layer:{index}"}),
                 name=f"block {index}" if index else "first layer",
             )
             for index in range(count)
@@ -505,6 +534,7 @@ class BigGAN:
         tensors = {
             "z": latent["z"],
             "class": latent["class"],
+            "offsets": latent["offsets"],
             "modulation": self.network.modulation(given),
             "stage": torch.zeros(len(latent), dtype=torch.long),
         }
@@ -514,6 +544,9 @@ class BigGAN:
         """Run the first layer or a block."""
         z, classes = state.tensors["z"], state.tensors["class"]
         turned_z, turned_class = steering("z", stage, z), steering("class", stage, classes)
+        offsets = steering("offsets", stage, state.tensors["offsets"])
+        if offsets.requires_grad or bool(offsets.any()):
+            turned_z = turned_z + offsets[:, stage.index]
         modulation = state.tensors["modulation"]
         if stage.index == 0:
             h = self.network.start(torch.cat([turned_z, turned_class], 1))
@@ -560,6 +593,40 @@ class BigGAN:
         shift = network.final_shift - mean * gain
         picture = network.finish(h, lambda h, _: _affine(h, gain[None], shift[None]))
         return (picture + 1) / 2
+
+    def invert(
+        self,
+        picture: Tensor,
+        *,
+        condition: Mapping[str, Sequence[str]],
+        sampler: Sampler | None,
+        progress: Progress | None,
+        freedom: float = 0.3,
+        descent: int = 160,
+    ) -> Found:
+        """Find dice, class and offsets whose picture is the one given, (1, 3, height, width) in [0, 1].
+
+        Args:
+            picture: of the generator's own size.
+            condition: a label draws it with that class alone; else it may be a mixture of all.
+            sampler: is not used.
+            progress: called after every step.
+            freedom: fidelity against editability: how far the dice of a block may depart from those of the whole, as
+                root mean square in sigmas. At 0 the latent is one as seeds give, on which knobs do what was measured;
+                more comes closer to the picture, and knobs become less sure.
+            descent: how many steps down the unlikeness to take; 0 leaves the encoder's first guess.
+
+        Returns:
+            One row, and as details how far it lies from the dice that are drawn.
+
+        Raises:
+            BadInput: freedom or descent are below 0.
+            BrokenFile: the encoder does not fit.
+        """
+        from steer.generators.biggan_inversion import invert
+
+        (label,) = condition.get("label", [None])
+        return invert(self, picture, label, freedom=freedom, descent=descent, progress=progress)
 
     def linear_map(self, observed: str, space: str) -> Tensor | None:
         """Return the exact matrix from dice or class to ``layer:0``; nothing else is affine."""

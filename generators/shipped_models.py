@@ -6,9 +6,10 @@ from pathlib import Path
 from torch import Tensor
 
 from steer.attribute import Attribute
-from steer.generators import biggan
+from steer.generators import biggan, ddim
 from steer.generators.aviary.factors import FACTORS
 from steer.generators.aviary.measurer import Measurer as MeasurerNetwork
+from steer.generators.text_score import BirdScorer, TextMeasurer
 
 SHIPPED = Path(__file__).parent / "shipped"
 
@@ -16,6 +17,11 @@ SHIPPED = Path(__file__).parent / "shipped"
 def aviary_biggan(folder: Path | None) -> biggan.BigGAN:
     """Draw birds with the BigGAN that was trained on rendered ones."""
     return biggan.load(folder or SHIPPED / "aviary-biggan")
+
+
+def aviary_ddim(folder: Path | None) -> ddim.DDIM:
+    """Draw birds with the diffusion model that was trained on rendered ones, their captions, sketches and layouts."""
+    return ddim.load(folder or SHIPPED / "aviary-ddim")
 
 
 class AviaryMeasurer:
@@ -49,6 +55,10 @@ class AviaryMeasurer:
         """Measure pictures (batch, 3, height, width) in [0, 1]; (batch,) per attribute, in its unit."""
         return self.network.measure(images)
 
+    def features(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the feature maps at 32, 16, 8 and 4 pixels of pictures (batch, 3, height, width) in [0, 1]."""
+        return self.network.features(images)
+
     def in_domain(self, images: Tensor) -> Tensor:
         """Return how far each picture is a bird as the renderer draws them, (batch,) in [0, 1]."""
         return self.network.in_domain(images)
@@ -66,3 +76,8 @@ def aviary_judge() -> AviaryMeasurer:
 def aviary_critic() -> AviaryMeasurer:
     """Load the measurer that labels samples for finders and lends its features to trainings."""
     return AviaryMeasurer("aviary-critic")
+
+
+def aviary_clip() -> TextMeasurer:
+    """Load what says how well words match a picture of a bird; ``.about("a red owl")`` asks about other words."""
+    return TextMeasurer(BirdScorer.load(SHIPPED / "aviary-clip"))

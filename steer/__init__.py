@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from steer.errors import SteerError
     from steer.finder import Finder
     from steer.generator import Generator
+    from steer.inversion import Inversion, Invertible
     from steer.knob import Knob, KnobSet, LinearKnob, RingKnob, Window, adopt, load_knobs
     from steer.latent import Latent, concatenate
     from steer.layout import Layout
@@ -38,6 +39,7 @@ _MODULES = {
     "errors": "SteerError",
     "finder": "Finder",
     "generator": "Generator",
+    "inversion": "Inversion Invertible",
     "knob": "Knob KnobSet LinearKnob RingKnob Window adopt load_knobs",
     "latent": "Latent concatenate",
     "layout": "Layout",
@@ -61,6 +63,8 @@ __all__ = [
     "Condition",
     "Finder",
     "Generator",
+    "Inversion",
+    "Invertible",
     "Keyframe",
     "Knob",
     "KnobSet",

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from steer.knob import KnobSet
 from steer.latent import Latent
+from steer.sampler import Sampler as Sampler  # with the other words that a backend is written in
 from steer.shapes import Pictures
 from steer.space import Space
 
@@ -28,21 +29,6 @@ class Condition:
     kind: Literal["label", "text", "picture"]
     choices: tuple[str, ...] = ()
     summary: str = ""
-
-
-@dataclass(frozen=True)
-class Sampler:
-    """How a generator with a free number of steps walks to its picture.
-
-    Attributes:
-        steps: number of steps.
-        spacing: how the steps are spread over the noise levels.
-        eta: fresh noise per step, 0 (none, deterministic) to 1.
-    """
-
-    steps: int = 50
-    spacing: Literal["leading", "trailing", "linspace", "quad"] = "trailing"
-    eta: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -2,25 +2,30 @@
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from threading import Lock
-from typing import final
+from time import perf_counter
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
-from steer.backend import Backend, Condition, Sampler, Stage, State
-from steer.errors import BadInput, UnknownName, WrongGenerator
+from steer.anchor import Anchor, Source
+from steer.backend import Backend, Condition, Sampler, Stage, State, SteeringCall
+from steer.errors import BadInput, SteerError, UnknownName, WrongGenerator
+from steer.inversion import Found, Inversion, Invertible, Report, options_of
 from steer.latent import Latent
+from steer.prepare import PictureSource, Prepared, prepare
+from steer.progress import Progress as Progress
 from steer.shapes import Pictures
 from steer.space import Space
 from steer.steering import Steering
 
-Progress = Callable[[int, int], None]
-"""Called with how much is done and how much there is; it may raise `steer.errors.Cancelled` to stop the work."""
-
 LARGEST_CHUNK = 16
 CACHE_BYTES = 256 * 2**20
+KEPT_INVERSIONS = 16
+"""How many inversions a generator remembers: one takes seconds, and saving its recipe asks for it again."""
 
 
 @final
@@ -40,6 +45,7 @@ class Generator:
         self.device = torch.device(device)
         self.backend = backend.to(self.device)
         self._cache = StateCache(CACHE_BYTES)
+        self._inversions: OrderedDict[str, Inversion] = OrderedDict()
 
     def __repr__(self) -> str:
         height, width = self.backend.picture_size
@@ -109,6 +115,93 @@ class Generator:
                 raise UnknownName(name, entry, choices)
         return rows
 
+    def invert(
+        self,
+        picture: PictureSource,
+        *,
+        condition: Mapping[str, str] | None = None,
+        sampler: Sampler | None = None,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> Inversion:
+        """Find the latent that leads to a picture, so that its knobs can be turned.
+
+        The picture is prepared first: turned upright, cropped about its middle and scaled to the generator's size,
+        with 8 bits a channel; the report says what was done. The latent found is anchored to the picture: `decode`
+        without turns returns what was inverted, and `Latent.without_anchor` what the latent alone leads to.
+
+        Args:
+            picture: a file, an image, an array or a tensor, of any size and mode; see `steer.prepare.prepare`.
+            condition: what is in it, such as ``{"label": "robin"}``, for generators that ask.
+            sampler: the sampler to invert, for generators that have a choice of them.
+            progress: called as the work goes on.
+            **options: those of the generator's own method.
+
+        Returns:
+            The latent, one row, and a report of how well it went.
+
+        Raises:
+            BadInput: the generator cannot invert, it is no picture, or an option is not usable.
+            UnknownName: there is no such condition, label or option.
+        """
+        backend = self.backend
+        if not isinstance(backend, Invertible):
+            raise BadInput(f"'{self.name}' cannot invert pictures; take a generator whose backend has a verb 'invert'")
+        prepared = prepare(picture, backend.picture_size)
+        asked = {name: self._condition_rows(name, value, 1) for name, value in (condition or {}).items()}
+        for name in options:
+            if name not in (own := options_of(backend)):
+                raise UnknownName(f"option of inversion by '{self.name}'", name, own)
+        settings = {"condition": dict(condition or {}), "sampler": vars(sampler) if sampler else None, **options}
+        known = Source(prepared.png, settings).digest
+        if known in self._inversions:
+            return self._inversions[known]
+        start = perf_counter()
+        found = backend.invert(
+            prepared.picture.to(self.device), condition=asked, sampler=sampler, progress=progress, **options
+        )
+        used = {**settings, "sampler": vars(found.sampler) if found.sampler else None, **found.settings}
+        inversion = self._inversion(prepared, Source(prepared.png, used), found, perf_counter() - start)
+        self._remember(known, inversion)
+        return inversion
+
+    def _inversion(self, prepared: Prepared, source: Source, found: Found, seconds: float) -> Inversion:
+        """Anchor what was found to its source, and measure it without the anchor."""
+        with torch.no_grad():
+            returned = self.decode(found.latent, sampler=found.sampler)
+        missed = (returned.cpu() - prepared.picture).double()
+        report = Report(
+            error=float(missed.abs().mean()),
+            largest_error=float(missed.abs().max()),
+            psnr=-10 * math.log10(squared) if (squared := float(missed.square().mean())) else math.inf,
+            calls=found.calls,
+            seconds=seconds,
+            in_domain=self._in_domain(prepared),
+            prepared=prepared,
+            complaints=found.complaints,
+            details=found.details,
+        )
+        anchor = Anchor((source,), found.sampler, found.states, found.landings)
+        return Inversion(replace(found.latent, seeds=(None,), anchor=anchor).to(self.device), report)
+
+    def _in_domain(self, prepared: Prepared) -> float | None:
+        """Ask the measurer; one without a world to refer to knows every picture, which says nothing."""
+        from steer.registry import load_measurer
+
+        try:
+            measurer = load_measurer(self.backend.measurer)
+        except (SteerError, ImportError):
+            return None
+        return float(measurer.in_domain(prepared.picture)[0]) if measurer.reference else None
+
+    def _remember(self, known: str, inversion: Inversion) -> None:
+        """Keep an inversion under what it was asked with, and under what finds the same again."""
+        assert inversion.latent.anchor is not None
+        for key in (known, inversion.latent.anchor.sources[0].digest):
+            self._inversions[key] = inversion
+        while len(self._inversions) > KEPT_INVERSIONS:
+            self._inversions.popitem(last=False)
+
     def decode(
         self,
         latent: Latent,
@@ -121,12 +214,13 @@ class Generator:
         """Make the pictures of a latent, steered.
 
         Differentiable in the latent's values and in the amounts. With no turns, or amounts of 0, the picture is
-        bit-equal to the unsteered one.
+        bit-equal to the unsteered one. An inverted picture comes back as it was inverted until a turn touches it, and
+        a small turn changes it a little, whatever error the inversion left.
 
         Args:
             latent: what to decode.
             steering: turns, with one amount or one per row.
-            sampler: steps, for generators that have a choice of them.
+            sampler: steps, for generators that have a choice of them; for inverted pictures those of the inversion.
             progress: called after every stage of every chunk.
             chunk: rows run at a time; by default all, up to 16.
 
@@ -135,7 +229,7 @@ class Generator:
 
         Raises:
             WrongGenerator: a knob was found on other weights.
-            BadInput: a knob does not fit its space.
+            BadInput: a knob does not fit its space, or the sampler is not that of the inversion.
         """
         pictures = []
         for state in self._run(latent, steering, sampler, progress, chunk):
@@ -146,10 +240,12 @@ class Generator:
         self, latent: Latent, steering: Steering | None = None, *, sampler: Sampler | None = None
     ) -> Iterator[Pictures]:
         """Yield the picture as it stands after each stage, (batch, 3, height, width); all rows in one chunk."""
-        steering = self._checked(steering, latent)
+        steering, sampler = self._checked(steering, latent), _sampler_of(latent, sampler)
+        stages = self.backend.stages(latent, sampler)
+        way = _Way(self.backend, latent, steering, stages)
         state = self.backend.begin(latent, sampler)
-        for stage in self.backend.stages(latent, sampler):
-            state = self.backend.advance(state, stage, steering)
+        for stage in stages:
+            state = way.advance(state, stage, steering)
             yield self.backend.picture(state)
 
     def observe(
@@ -178,7 +274,7 @@ class Generator:
             UnknownName: there is no such space, or it is not met in that stage.
         """
         self.space(space)
-        steering = self._checked(steering, latent)
+        steering, sampler = self._checked(steering, latent), _sampler_of(latent, sampler)
         seen = []
         for rows in self._chunks(len(latent), chunk):
             part, turns = latent.rows(rows), steering.rows(rows, len(latent))
@@ -188,9 +284,11 @@ class Generator:
             if wanted not in met:
                 raise UnknownName(f"stage of space '{space}'", str(stage), map(str, met))
             watch = _Watch(turns, space, wanted)
+            way = _Way(self.backend, part, turns, stages)
             state = self.backend.begin(part, sampler)
-            for each in stages[: wanted + 1]:
-                state = self.backend.advance(state, each, watch)
+            for each in stages[:wanted]:
+                state = way.advance(state, each, turns)
+            self.backend.advance(state, stages[wanted], watch)
             seen.append(watch.values)
         return torch.cat(seen)[: len(latent)]
 
@@ -229,15 +327,16 @@ class Generator:
         progress: Progress | None,
         chunk: int | None,
     ) -> Iterator[State]:
-        steering = self._checked(steering, latent)
+        steering, sampler = self._checked(steering, latent), _sampler_of(latent, sampler)
         stages = self.backend.stages(latent, sampler)
         chunks = list(self._chunks(len(latent), chunk))
         for number, rows in enumerate(chunks):
             part, turns = latent.rows(rows), steering.rows(rows, len(latent))
-            first = next((stage.index for stage in stages if turns.touches(stage)), 0)
+            way = _Way(self.backend, part, turns, stages)
+            first = 0 if way.stored else next((stage.index for stage in stages if turns.touches(stage)), 0)
             state, done = self._resume(part, sampler, first)
             for stage in stages[done:]:
-                state = self.backend.advance(state, stage, turns)
+                state = way.advance(state, stage, turns)
                 if progress is not None:
                     progress(number * len(stages) + stage.index + 1, len(chunks) * len(stages))
                 if stage.index + 1 == first:
@@ -256,6 +355,43 @@ class Generator:
 
 def _traced(latent: Latent) -> bool:
     return any(values.requires_grad for values in latent.values.values())
+
+
+def _sampler_of(latent: Latent, sampler: Sampler | None) -> Sampler | None:
+    """Return the sampler to run; inverted pictures have their own."""
+    own = latent.anchor.sampler if latent.anchor else None
+    if own is not None and sampler not in (None, own):
+        raise BadInput(
+            f"the picture was inverted with {own}, and its way stands for no other; invert it with {sampler}, or take "
+            "latent.without_anchor()"
+        )
+    return own or sampler
+
+
+class _Way:
+    """The way of one chunk from stage to stage; inverted pictures keep to the stored one until a turn touches them."""
+
+    def __init__(self, backend: Backend, latent: Latent, steering: Steering, stages: Sequence[Stage]) -> None:
+        self._backend, self._anchor = backend, latent.anchor
+        self._touched: list[Tensor] = []
+        rows = torch.zeros(len(latent), dtype=torch.bool)
+        for stage in stages if self.stored else ():
+            rows = rows | steering.touched(stage, len(latent))
+            self._touched.append(rows)
+
+    @property
+    def stored(self) -> bool:
+        """Whether there are stored states to keep to."""
+        return self._anchor is not None and bool(self._anchor.states)
+
+    def advance(self, state: State, stage: Stage, steering: SteeringCall) -> State:
+        if self._anchor is None or not self.stored:
+            return self._backend.advance(state, stage, steering)
+        touched = self._touched[stage.index]
+        if not bool(touched.any()):
+            return replace(state, tensors={**state.tensors, **self._anchor.after(stage.index)})
+        landed = self._backend.advance(state, stage, steering)
+        return replace(landed, tensors=self._anchor.corrected(landed.tensors, stage.index, touched))
 
 
 class _Watch:

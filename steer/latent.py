@@ -8,6 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from steer.anchor import Anchor, join
 from steer.errors import BadInput, UnknownName
 
 
@@ -20,12 +21,14 @@ class Latent:
         condition: what was asked for, one entry a row, such as ``{"label": ("robin", "owl")}``.
         seeds: the seed of each row; None where the values are no longer those of a seed.
         truncation: how far the dice were drawn in towards their mean, in (0, 1].
+        anchor: for inverted pictures, what ties each row to its picture; see `Generator.invert`.
     """
 
     values: Mapping[str, Tensor]
     condition: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     seeds: tuple[int | None, ...] = ()
     truncation: float = 1.0
+    anchor: Anchor | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.values.values())))
@@ -44,19 +47,31 @@ class Latent:
             values={name: values[rows] for name, values in self.values.items()},
             condition={name: tuple(entries[i] for i in rows) for name, entries in self.condition.items()},
             seeds=tuple(self.seeds[i] for i in rows),
+            anchor=self.anchor.rows(rows) if self.anchor else None,
         )
 
     def with_values(self, space: str, values: Tensor) -> "Latent":
-        """Return a latent with other values in one space; its rows are no longer those of their seeds."""
+        """Return a latent with other values in one space.
+
+        Its rows are no longer those of their seeds, nor tied to the pictures that they were inverted from.
+        """
         if values.shape != self[space].shape:
             raise BadInput(
                 f"space '{space}' takes values of shape {tuple(self[space].shape)}, not {tuple(values.shape)}"
             )
-        return replace(self, values={**self.values, space: values}, seeds=(None,) * len(self))
+        return replace(self, values={**self.values, space: values}, seeds=(None,) * len(self), anchor=None)
+
+    def without_anchor(self) -> "Latent":
+        """Return the plain latent, which stands for itself; how well an inversion went is measured on it."""
+        return replace(self, anchor=None)
 
     def to(self, device: torch.device | str) -> "Latent":
         """Return the same latent on another device."""
-        return replace(self, values={name: values.to(device) for name, values in self.values.items()})
+        return replace(
+            self,
+            values={name: values.to(device) for name, values in self.values.items()},
+            anchor=self.anchor.to(device) if self.anchor else None,
+        )
 
     @cached_property
     def digest(self) -> str:
@@ -65,6 +80,8 @@ class Latent:
         for name in sorted(self.values):
             digest.update(name.encode())
             digest.update(self.values[name].detach().cpu().contiguous().numpy().tobytes())
+        for source in self.anchor.sources if self.anchor else ():
+            digest.update(source.digest.encode())
         return digest.hexdigest()
 
 
@@ -72,7 +89,8 @@ def concatenate(latents: Sequence[Latent]) -> Latent:
     """Put batches of one generator together.
 
     Raises:
-        BadInput: they differ in spaces, conditions or truncation.
+        BadInput: they differ in spaces, conditions or truncation, or not all are inverted pictures with the same
+            stages.
     """
     first = latents[0]
     for latent in latents[1:]:
@@ -82,6 +100,9 @@ def concatenate(latents: Sequence[Latent]) -> Latent:
             first.truncation,
         ):
             raise BadInput("only latents with the same spaces, conditions and truncation can be put together")
+    anchors = [latent.anchor for latent in latents if latent.anchor is not None]
+    if anchors and not (len(anchors) == len(latents) and all(anchors[0].fits(anchor) for anchor in anchors)):
+        raise BadInput("inverted pictures go together with others only as plain latents; take latent.without_anchor()")
     return Latent(
         values={name: torch.cat([latent[name] for latent in latents]) for name in first.values},
         condition={
@@ -89,4 +110,5 @@ def concatenate(latents: Sequence[Latent]) -> Latent:
         },
         seeds=tuple(seed for latent in latents for seed in latent.seeds),
         truncation=first.truncation,
+        anchor=join(anchors) if anchors else None,
     )

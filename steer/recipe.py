@@ -1,7 +1,10 @@
 """Recipes: everything a picture or a walk depends on, as one JSON."""
 
 import base64
-from collections.abc import Sequence
+import binascii
+import hashlib
+import io
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,12 +14,13 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
+from steer.anchor import Anchor, Source
 from steer.backend import Sampler
 from steer.errors import BadInput, BrokenFile, WrongGenerator
-from steer.files import write_text
+from steer.files import atomic_path, write_text
 from steer.generator import Generator, Progress
 from steer.knob import Knob, Window, adopt, knob_from_parts, knob_to_parts
-from steer.latent import Latent
+from steer.latent import Latent, concatenate
 from steer.layout import Layout
 from steer.pictures import read_recipe_text, save_picture
 from steer.registry import load_generator
@@ -25,7 +29,11 @@ from steer.steering import Steering, Turn
 from steer.video import VIDEO_SUFFIXES, write_video
 from steer.walk import Easing, Keyframe, Walk
 
-RECIPE_SCHEMA = 1
+RECIPE_SCHEMA = 2
+"""2 came with inverted pictures."""
+
+LARGEST_EMBEDDED = 2**20
+"""The largest source picture that a recipe holds itself, in bytes; larger ones stand in a file beside it."""
 
 
 class _Record(BaseModel):
@@ -79,10 +87,69 @@ class TurnRecord(_Record):
         return Turn(knob, self.amount, Window(*self.window) if self.window else None, self.absolute)
 
 
+class SourceRecord(_Record):
+    """A picture that was inverted.
+
+    Attributes:
+        sha256: hash of its PNG, and the name of the file beside the recipe where it is too large to be in it.
+        settings: the keywords of `Generator.invert`.
+        png: its PNG as base64 text; None where it stands in the file.
+    """
+
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    settings: dict[str, Any]
+    png: str | None = None
+
+    @classmethod
+    def of(cls, source: Source) -> "SourceRecord":
+        """Record a source, picture and all."""
+        text = base64.b64encode(source.png).decode("ascii")
+        return cls(sha256=hashlib.sha256(source.png).hexdigest(), settings=dict(source.settings), png=text)
+
+    def source(self) -> Source:
+        """Return the source.
+
+        Raises:
+            BrokenFile: its picture is not there, or damaged.
+        """
+        try:
+            png = base64.b64decode(self.png or "", validate=True)
+        except binascii.Error as error:
+            raise BrokenFile(f"the picture in the recipe is damaged ({error}); use another copy of it") from error
+        if hashlib.sha256(png).hexdigest() != self.sha256:
+            raise BrokenFile(
+                f"the recipe's picture is not there or not the right one; put {self.file_name} beside the recipe, or "
+                "use another copy of it"
+            )
+        return Source(png, self.settings)
+
+    @property
+    def file_name(self) -> str:
+        """The name of its file, where it has one."""
+        return f"{self.sha256}.png"
+
+    def set_apart(self, folder: Path) -> "SourceRecord":
+        """Return the record as a file holds it: a large picture is written into ``folder`` and left out here."""
+        png = self.source().png
+        if len(png) <= LARGEST_EMBEDDED:
+            return self
+        with atomic_path(folder / self.file_name) as temporary:
+            temporary.write_bytes(png)
+        return self.model_copy(update={"png": None})
+
+    def fetched(self, folder: Path) -> "SourceRecord":
+        """Return the record with its picture, read out of ``folder`` where it stands there."""
+        path = folder / self.file_name
+        if self.png is not None or not path.is_file():
+            return self
+        return self.model_copy(update={"png": base64.b64encode(path.read_bytes()).decode("ascii")})
+
+
 class Scene(_Record):
     """A batch of pictures: their latent and their turns.
 
-    Values are recorded for rows that are not simply those of their seeds.
+    Values are recorded for rows that are not simply those of their seeds. Of inverted pictures the sources are
+    recorded, and which row is which; without values they are inverted again.
     """
 
     seeds: list[int | None]
@@ -90,22 +157,33 @@ class Scene(_Record):
     truncation: float = 1.0
     values: dict[str, TensorRecord] | None = None
     turns: list[TurnRecord] = Field(default_factory=list)
+    sources: list[SourceRecord] = Field(default_factory=list)
+    rows: list[int] = Field(default_factory=list)
 
     @classmethod
     def of(cls, latent: Latent, turns: Sequence[Turn] = ()) -> "Scene":
         """Record a latent and turns."""
-        from_seeds = all(seed is not None for seed in latent.seeds)
-        values = None if from_seeds else {name: TensorRecord.of(values) for name, values in latent.values.items()}
+        anchor = latent.anchor or Anchor(())
+        again = bool(anchor.states) or all(seed is not None for seed in latent.seeds)
+        values = None if again else {name: TensorRecord.of(values) for name, values in latent.values.items()}
+        unlike = {source.digest: source for source in anchor.sources}
         return cls(
             seeds=list(latent.seeds),
             condition={name: list(entries) for name, entries in latent.condition.items()},
             truncation=latent.truncation,
             values=values,
             turns=[TurnRecord.of(turn) for turn in turns if not turn.idle],
+            sources=[SourceRecord.of(source) for source in unlike.values()],
+            rows=[list(unlike).index(source.digest) for source in anchor.sources],
         )
 
     def latent(self, generator: Generator) -> Latent:
-        """Return the latent, drawn again from its seeds or read."""
+        """Return the latent: drawn again from its seeds, found again from its pictures, or read."""
+        sources = [record.source() for record in self.sources]
+        if not (all(0 <= row < len(sources) for row in self.rows) and len(self.rows) in (0, len(self.seeds))):
+            raise BrokenFile("the recipe names pictures that it does not have; use another copy of it")
+        if self.values is None and self.rows:
+            return concatenate([_inverted(source, generator) for source in sources]).rows(self.rows)
         if self.values is None:
             seeds = [seed for seed in self.seeds if seed is not None]
             return generator.sample(seeds, condition=self.condition, truncation=self.truncation)
@@ -114,7 +192,22 @@ class Scene(_Record):
             condition={name: tuple(entries) for name, entries in self.condition.items()},
             seeds=tuple(self.seeds),
             truncation=self.truncation,
+            anchor=Anchor(tuple(sources[row] for row in self.rows)) if self.rows else None,
         )
+
+    def with_sources(self, change: Callable[[SourceRecord], SourceRecord]) -> "Scene":
+        """Return the scene with every source changed."""
+        return self.model_copy(update={"sources": [change(source) for source in self.sources]})
+
+
+def _inverted(source: Source, generator: Generator) -> Latent:
+    settings = dict(source.settings)
+    sampler = settings.pop("sampler", None)
+    try:
+        with Image.open(io.BytesIO(source.png), formats=["PNG"]) as picture:
+            return generator.invert(picture, sampler=Sampler(**sampler) if sampler else None, **settings).latent
+    except (TypeError, ValueError, OSError) as error:
+        raise BrokenFile(f"the recipe's inversion cannot be done again ({error}); use another copy of it") from error
 
 
 class WalkRecord(_Record):
@@ -220,11 +313,19 @@ class Recipe(_Record):
         """
         path = Path(path)
         if path.suffix.lower() == ".json" and path.is_file():
-            return cls.parse(path.read_text(encoding="utf-8", errors="replace"))
-        text = read_recipe_text(path)
+            text: str | None = path.read_text(encoding="utf-8", errors="replace")
+        else:
+            text = read_recipe_text(path)
         if text is None:
             raise BadInput(f"'{path}' carries no recipe; only files made by this toolkit do, and lose it when edited")
-        return cls.parse(text)
+        return cls.parse(text)._with_sources(lambda source: source.fetched(path.parent))
+
+    def _with_sources(self, change: Callable[[SourceRecord], SourceRecord]) -> "Recipe":
+        if self.scene is not None:
+            return self.model_copy(update={"scene": self.scene.with_sources(change)})
+        assert self.walk is not None
+        scenes = [scene.with_sources(change) for scene in self.walk.scenes]
+        return self.model_copy(update={"walk": self.walk.model_copy(update={"scenes": scenes})})
 
     def json_text(self) -> str:
         """Return the recipe as JSON."""
@@ -244,6 +345,18 @@ class Recipe(_Record):
 
     def _scene_of(self, scene: Scene, generator: Generator, insist_on: str | None) -> tuple[Latent, tuple[Turn, ...]]:
         return scene.latent(generator), tuple(record.turn(insist_on) for record in scene.turns)
+
+    def latent(self, generator: Generator | None = None, *, insist: bool = False) -> Latent:
+        """Return the latent of its pictures, without their turns.
+
+        Raises:
+            WrongGenerator: the generator has other weights.
+            BadInput: it is the recipe of a walk.
+        """
+        if self.scene is None:
+            raise BadInput("this is the recipe of a walk; give that of a picture")
+        generator, _ = self._accept(generator, insist)
+        return self.scene.latent(generator)
 
     def render(
         self, generator: Generator | None = None, *, insist: bool = False, progress: Progress | None = None
@@ -298,17 +411,19 @@ class Recipe(_Record):
     ) -> None:
         """Write the recipe (.json), its pictures (.png, .jpg, .webp) or its video (.mp4, .gif, .webp).
 
-        Pictures and videos carry the recipe. The file is written whole or not at all.
+        Pictures and videos carry the recipe. The file is written whole or not at all. A source picture of more than
+        1 MiB is written beside it, named after its hash.
         """
         suffix = Path(path).suffix.lower()
+        kept = self._with_sources(lambda source: source.set_apart(Path(path).parent))
         if suffix == ".json":
-            write_text(path, self.model_dump_json(indent=1, exclude_none=True))
+            write_text(path, kept.model_dump_json(indent=1, exclude_none=True))
         elif self.walk is not None:
             if suffix not in VIDEO_SUFFIXES:
                 raise BadInput(f"a walk is saved as {', '.join(sorted(VIDEO_SUFFIXES))} or .json, not '{suffix}'")
             walk = self.to_walk(generator, insist=insist)
             frames = (np.asarray(self.layout.sheet(frame)) for frame in walk.frames(progress))
-            write_video(frames, path, fps=walk.fps, recipe_json=self.json_text())
+            write_video(frames, path, fps=walk.fps, recipe_json=kept.json_text())
         else:
             pictures = self.render(generator, insist=insist, progress=progress)
-            save_picture(self.layout.sheet(pictures), path, self.json_text())
+            save_picture(self.layout.sheet(pictures), path, kept.json_text())

@@ -1,9 +1,10 @@
 """Steering: knobs with their amounts, applied to values as they pass."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 
 from steer.backend import Stage
@@ -49,6 +50,11 @@ class Turn:
         """Return how much of a stage the turn covers, 0 to 1."""
         return (self.window or self.knob.window).weight(stage.interval)
 
+    def moved(self, batch: int) -> Bool[Tensor, "batch"]:
+        """Return the rows that the turn changes, or that a gradient asks about, (batch,)."""
+        every = self.absolute or torch.as_tensor(self.amount).requires_grad
+        return torch.ones(batch, dtype=torch.bool) if every else self.amounts(batch).cpu() != 0
+
     @property
     def idle(self) -> bool:
         """Whether the turn changes nothing."""
@@ -84,7 +90,19 @@ class Steering:
 
     def touches(self, stage: Stage) -> bool:
         """Whether any turn changes values that pass in this stage."""
-        return any(turn.knob.space in stage.spaces and not turn.idle and turn.weight(stage) > 0 for turn in self.turns)
+        return next(self._acting(stage), None) is not None
+
+    def touched(self, stage: Stage, batch: int) -> Bool[Tensor, "batch"]:
+        """Return the rows in which a turn changes values that pass in this stage, (batch,)."""
+        rows = torch.zeros(batch, dtype=torch.bool)
+        for turn in self._acting(stage):
+            rows = rows | turn.moved(batch)
+        return rows
+
+    def _acting(self, stage: Stage) -> Iterator[Turn]:
+        return (
+            turn for turn in self.turns if turn.knob.space in stage.spaces and not turn.idle and turn.weight(stage) > 0
+        )
 
     def rows(self, index: Sequence[int], batch: int) -> "Steering":
         """Return the steering of some rows out of a batch."""

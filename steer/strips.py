@@ -7,6 +7,7 @@ import torch
 from steer.errors import BadInput
 from steer.generator import Generator
 from steer.knob import Knob, Window
+from steer.latent import Latent
 from steer.layout import Layout
 from steer.recipe import Recipe
 from steer.steering import Steering, Turn
@@ -17,7 +18,7 @@ UNIT_MARKS: Mapping[str, str] = {"sigma": "σ", "degree": "°"}
 def strip(
     generator: Generator,
     knob: Knob,
-    seeds: Sequence[int],
+    seeds: Sequence[int] | Latent,
     *,
     amounts: Sequence[float] | None = None,
     steps: int = 7,
@@ -31,7 +32,7 @@ def strip(
     Args:
         generator: what draws it.
         knob: what is turned.
-        seeds: one row each.
+        seeds: one row each; or a latent, such as an inverted picture, with its own condition and truncation.
         amounts: one column each, in the knob's unit; by default ``steps`` of them evenly over its range.
         steps: number of columns where no amounts are given.
         condition: what to ask for.
@@ -51,13 +52,16 @@ def strip(
         if steps < 2:
             raise BadInput(f"a strip has at least 2 steps, not {steps}")
         amounts = torch.linspace(*knob.range, steps).tolist()
-    latent = generator.sample(seeds, condition=condition, truncation=truncation)
+    if isinstance(seeds, Latent):
+        latent = seeds
+    else:
+        latent = generator.sample(seeds, condition=condition, truncation=truncation)
     rows = [row for row in range(len(latent)) for _ in amounts]
     turn = Turn(knob, list(amounts) * len(latent), window, absolute)
     mark = UNIT_MARKS.get(knob.unit, "")
     layout = Layout(
         columns=len(amounts),
         column_labels=tuple(f"{amount:+.3g}{mark}" for amount in amounts),
-        row_labels=tuple(f"{seed}" for seed in seeds),
+        row_labels=tuple("" if seed is None else f"{seed}" for seed in latent.seeds),
     )
     return Recipe.of(generator, latent.rows(rows), Steering([turn]), layout=layout)

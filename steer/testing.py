@@ -1,13 +1,19 @@
 """What every generator and finder promises; plugin authors run these on theirs."""
 
+import json
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 
 from steer.backend import Backend
 from steer.finder import Finder
 from steer.generator import Generator
+from steer.inversion import Invertible, options_of
 from steer.knob import KnobSet, LinearKnob
+from steer.latent import Latent
+from steer.pictures import to_images
+from steer.recipe import Recipe
 from steer.steering import Steering
 
 SEEDS = [3, 1, 4, 1, 5]
@@ -81,6 +87,50 @@ def _check_steering(generator: Generator, space: str) -> None:
     assert torch.equal(generator.decode(latent, Steering([(knob, 0.0)])), plain), f"a turn of 0 in '{space}' changes it"
     turned = generator.decode(latent, Steering([(knob, [0.0, 2.0, 0.0])]))
     assert torch.equal(turned[[0, 2]], plain[[0, 2]]), f"turning one row in '{space}' changes another"
+
+
+def check_inversion(generator: Generator, **options: Any) -> None:
+    """Check the promises of a generator that inverts pictures, on one of its own.
+
+    What is found fits its spaces; where a way is stored, the picture comes back to the last of 8 bits, unturned rows
+    stay as they are and a small turn changes it little; the report is JSON; a recipe finds the same again.
+
+    Args:
+        generator: the generator.
+        **options: those of its inversion, where the default ones take long.
+
+    Raises:
+        AssertionError: a promise is broken; the message says which.
+    """
+    assert isinstance(generator.backend, Invertible), "the backend lacks a part of steer.inversion.Invertible"
+    known = options_of(generator.backend)
+    for name, ways in generator.backend.inversions.items():
+        assert set(ways) <= set(known), f"the inversion '{name}' names options that there are not"
+    with torch.no_grad():
+        (picture,) = generator.decode(generator.sample(SEEDS[:1]))
+        found = generator.invert(picture, **options)
+        latent, anchor = found.latent, found.latent.anchor
+        assert len(latent) == 1 and anchor is not None, "one row a picture, anchored to it"
+        for name, space in generator.spaces.items():
+            if space.kind == "input":
+                assert latent[name].shape == (1, *space.shape), f"what is found does not fit the space '{name}'"
+        json.dumps(found.report.record())
+        plain = generator.decode(latent)
+        if anchor.states:
+            same = to_images(plain)[0].tobytes() == to_images(found.report.prepared.picture)[0].tobytes()
+            assert same, "an inverted picture that nothing turns comes back to the last of 8 bits"
+            _check_small_turns(generator, latent)
+        recipe = Recipe.parse(Recipe.of(generator, latent).json_text())
+        assert torch.equal(recipe.render(generator), plain), "a recipe finds the same picture again"
+
+
+def _check_small_turns(generator: Generator, latent: Latent) -> None:
+    plain = generator.decode(latent)
+    for name, space in generator.spaces.items():
+        knob = LinearKnob("a direction", name, torch.randn(space.shape, generator=torch.Generator().manual_seed(0)))
+        turned = generator.decode(latent.rows([0, 0]), Steering([(knob, [0.0, 1e-4])]))
+        assert torch.equal(turned[:1], plain), f"turning one row in '{name}' changes another"
+        assert float((turned[1:] - plain).abs().max()) <= 0.01, f"a small turn in '{name}' changes much"
 
 
 def check_finder(finder: Finder, generator: Generator) -> None:

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from steer.anchor import join
 from steer.backend import Sampler
 from steer.errors import BadInput
 from steer.generator import Generator, Progress
@@ -159,8 +160,11 @@ class Walk:
 
 
 def interpolate(here: Latent, there: Latent, u: float, spaces: Mapping[str, Space]) -> Latent:
-    """Return the latent a part ``u`` of the way from one to the other, row by row."""
-    if u == 0 or here is there:
+    """Return the latent a part ``u`` of the way from one to the other, row by row.
+
+    Between two inverted pictures it is a plain one: neither's anchor holds there.
+    """
+    if u == 0 or here is there or (here.anchor and there.anchor and here.digest == there.digest):
         return here
     values = {
         name: great_circle(here[name], there[name], u)
@@ -168,7 +172,7 @@ def interpolate(here: Latent, there: Latent, u: float, spaces: Mapping[str, Spac
         else torch.lerp(here[name], there[name], u)
         for name in here.values
     }
-    return replace(here, values=values, seeds=(None,) * len(here))
+    return replace(here, values=values, seeds=(None,) * len(here), anchor=None)
 
 
 def great_circle(here: Tensor, there: Tensor, u: float) -> Tensor:
@@ -209,11 +213,13 @@ def _key(turn: Turn) -> tuple[str, str]:
 
 def _stack(latents: Sequence[Latent]) -> Latent:
     first = latents[0]
+    anchors = [latent.anchor for latent in latents if latent.anchor is not None]
     return replace(
         first,
         values={name: torch.cat([latent[name] for latent in latents]) for name in first.values},
         condition={name: entries * len(latents) for name, entries in first.condition.items()},
         seeds=tuple(seed for latent in latents for seed in latent.seeds),
+        anchor=join(anchors) if len(anchors) == len(latents) else None,
     )
 
 

@@ -16,18 +16,15 @@ from steer.errors import BadInput, Cancelled
 from steer.generators.biggan import load, load_encoder
 from steer.generators.training.biggan import (
     BigGANTraining,
-    Pictures,
     RandomFeatures,
     Trainer,
     export,
-    load_checkpoint,
     prepare,
-    read_folder,
-    save_checkpoint,
     standing_statistics,
-    tile,
     train_biggan,
 )
+from steer.generators.training.pictures import Pictures, read_folder
+from steer.generators.training.run import load_checkpoint, save_checkpoint, tile
 
 SMALL = BigGANTraining(
     data="discs",
@@ -38,7 +35,7 @@ SMALL = BigGANTraining(
     batch=8,
     minutes=None,
     steps=6,
-    warm_steps=2,
+    judging_from=0.34,
     threads=1,
 )
 
@@ -71,7 +68,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_it_learns_to_redraw_what_it_sees() -> None:
-    run = trainer(replace(SMALL, warm_steps=200, warm_rate=4e-3, pixel_likeness=8.0, divergence=1e-4, batch=16))
+    drawing = replace(SMALL, steps=200, judging_from=1.0, drawing_rate=4e-3)
+    run = trainer(replace(drawing, pixel_likeness=8.0, divergence=1e-4, batch=16))
     unlike = [run.step()["pixel_likeness"] for _ in range(70)]
     assert sum(unlike[-5:]) / 5 < 0.6 * unlike[0]
 
@@ -90,6 +88,37 @@ def test_one_pass_gives_the_generator_the_gradient_of_its_own_loss() -> None:
     pull = run._judge(run.features(real), run.features(fake), real, fake, known)["pull"]
     (found,) = torch.autograd.grad(pull, fake)
     assert torch.allclose(found, expected, atol=1e-6, rtol=1e-3)
+
+
+def test_settling_spreads_the_dice_of_real_pictures_like_fresh_ones_and_redraws_them_as_before() -> None:
+    run = trainer()
+    rows = torch.arange(64)
+    real, label = run.pictures.images_at(rows), run.pictures.label[rows]
+
+    def read() -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            mean, log_variance = run.encoder(run.features(real), run.one_hot(label))
+        return mean, log_variance
+
+    with torch.no_grad():
+        before = run.paint(read()[0], label)
+        run.settle()
+        mean, log_variance = read()
+        assert torch.allclose(run.paint(mean, label), before, atol=1e-4)
+    moment = mean.T @ mean / len(mean) + torch.diag(log_variance.exp().mean(0))
+    assert torch.allclose(moment, torch.eye(len(moment)), atol=0.15)
+
+
+def test_dreams_are_drawn_towards_the_true_pictures_next_to_them() -> None:
+    def grey(images: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.full_like(images, 0.5), torch.ones_like(images[:, :1])
+
+    dreaming = replace(
+        SMALL, steps=60, judging_from=0.0, learning_rate=4e-3, adversarial=0.0, likeness=0.0, trueness=20.0
+    )
+    run = Trainer(dreaming, discs(), RandomFeatures(16), truth=grey)
+    untrue = [run.step()["untruth"] for _ in range(60)]
+    assert sum(untrue[-5:]) < 0.7 * sum(untrue[:5])
 
 
 def test_pairs_of_a_batch_are_of_one_class() -> None:

@@ -6,7 +6,7 @@ import torch
 import steer
 from steer.testing import check_generator
 
-NEED_A_FOLDER = {"biggan"}
+NEED_A_FOLDER = {"biggan", "ddim"}
 GENERATORS = [entry.name for entry in steer.list_generators() if entry.name not in NEED_A_FOLDER]
 
 

@@ -1,4 +1,4 @@
-"""`steer measure`: what knobs really do, and how good and various the pictures are."""
+"""`steer measure`: what knobs really do, how good and various pictures are, and how well they are inverted."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,9 +7,9 @@ import typer
 
 from steer.apps.commands import typed
 from steer.apps.commands.reading import read_knob, read_knobs
-from steer.apps.commands.writing import FIGURES, PICTURES, check_out, progress, say_json, say_table, say_written
+from steer.apps.commands.writing import FIGURES, PICTURES, check_out, progress, say, say_json, say_table, say_written
 
-measure = typer.Typer(help="Measure what knobs do, or how good and various the pictures are.")
+measure = typer.Typer(help="Measure what knobs do, how good and various pictures are, how well they are inverted.")
 
 
 @measure.command("knobs")
@@ -80,3 +80,31 @@ def quality(
         measured.figure(figure)
         if not as_json:
             say_written(figure, "pictures, each beside what its measured factors draw")
+
+
+@measure.command("inversion")
+def inversion(
+    generator: typed.GeneratorName,
+    full: Annotated[bool, typer.Option("--full", help="24 pictures, up to 1000 steps; takes long.")] = False,
+    steps: Annotated[
+        list[int] | None, typer.Option(metavar="N", help="A number of steps to measure at; may be repeated.")
+    ] = None,
+    device: typed.Device = "auto",
+    as_json: typed.Json = False,
+) -> None:
+    """Measure how well pictures come back from their latents, against the number of steps, by every method there is.
+
+    Example: steer measure inversion aviary-biggan
+    """
+    from steer.generators.reconstruction import measure_reconstruction
+    from steer.registry import load_generator
+
+    model = load_generator(generator, device)
+    with progress("inverting") as report:
+        measured = measure_reconstruction(model, full=full, steps=steps, progress=report)
+    if as_json:
+        say_json(measured.to_json())
+        return
+    say_table(*measured.table())
+    unturned = "comes back bit for bit" if measured.zero_turn_bit_exact else "comes back as the latent draws it"
+    say(f"Where nothing is turned, an inverted picture {unturned}.")

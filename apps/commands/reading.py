@@ -11,6 +11,7 @@ from steer.errors import BadInput, UnknownName, WrongGenerator
 if TYPE_CHECKING:
     from steer.generator import Generator
     from steer.knob import Knob, KnobSet
+    from steer.latent import Latent
     from steer.steering import Turn
 
 
@@ -26,6 +27,34 @@ def read_condition(label: str | None, generator: "Generator", count: int) -> dic
     if len(labels) not in (1, count):
         raise BadInput(f"--label takes one class, or one for each of the {count} seeds, not {len(labels)}")
     return {"label": labels[0] if len(labels) == 1 else labels}
+
+
+def read_latent(
+    seeds: str | None,
+    picture: Path | None,
+    label: str | None,
+    truncation: float,
+    generator: "Generator",
+    insist: bool,
+) -> "Latent":
+    """Return the latent of seeds, or that of a picture made here, without its turns.
+
+    Raises:
+        BadInput: neither or both were given, or a label or truncation beside a picture.
+    """
+    from steer.recipe import Recipe
+    from steer.seeds import parse_seeds
+
+    if (seeds is None) == (picture is None):
+        raise BadInput("say what to draw: --seeds 0-5, or --picture FILE for a picture made here")
+    if seeds is not None:
+        numbers = parse_seeds(seeds)
+        condition = read_condition(label, generator, len(numbers))
+        return generator.sample(numbers, condition=condition, truncation=truncation)
+    if label is not None or truncation != 1:
+        raise BadInput("a picture has its own label and truncation; leave --label and --truncation out")
+    assert picture is not None
+    return Recipe.load(picture).latent(generator, insist=insist)
 
 
 def read_labels(text: str, generator: "Generator") -> list[str]:

@@ -6,15 +6,16 @@ from typing import Annotated
 import typer
 
 from steer.apps.commands import typed
-from steer.apps.commands.reading import read_condition, read_knob, read_knobs
+from steer.apps.commands.reading import read_knob, read_knobs, read_latent
 from steer.apps.commands.writing import PICTURES, RECIPES, check_out, progress, say_written
 
 
 def strip(
     generator: typed.GeneratorName,
     knob: typed.KnobName,
-    seeds: typed.Seeds,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Strip: .png, .jpg, .webp; or .json")],
+    seeds: typed.SomeSeeds = None,
+    picture: typed.MadePicture = None,
     knobs: typed.KnobFile = None,
     start: Annotated[
         float | None, typer.Option("--from", metavar="AMOUNT", help="First amount; by default the range's end.")
@@ -31,33 +32,26 @@ def strip(
     insist: typed.Insist = False,
     device: typed.Device = "auto",
 ) -> None:
-    """Draw one knob over its range, a row for each seed.
+    """Draw one knob over its range, a row for each seed, or for an inverted picture.
 
     Example: steer strip aviary-biggan --knob heading --seeds 0-5 --out strip.png
+
+    Example: steer strip aviary-biggan --knob heading --picture inverted.png --out strip.png
     """
     import torch
 
     from steer.errors import BadInput
     from steer.registry import load_generator
-    from steer.seeds import parse_seeds
     from steer.strips import strip as lay_out
 
-    numbers = parse_seeds(seeds)
     check_out(out, PICTURES + RECIPES)
     if steps < 2:
         raise BadInput(f"a strip has at least 2 steps, not {steps}")
     model = load_generator(generator, device)
     chosen = read_knob(knob, read_knobs(knobs, model), model, insist)
     ends = (chosen.range[0] if start is None else start, chosen.range[1] if end is None else end)
-    recipe = lay_out(
-        model,
-        chosen,
-        numbers,
-        amounts=torch.linspace(*ends, steps).tolist(),
-        condition=read_condition(label, model, len(numbers)),
-        truncation=truncation,
-        absolute=absolute,
-    )
+    latent = read_latent(seeds, picture, label, truncation, model, insist)
+    recipe = lay_out(model, chosen, latent, amounts=torch.linspace(*ends, steps).tolist(), absolute=absolute)
     with progress("drawing") as report:
         recipe.save(out, model, progress=report)
-    say_written(out, f"{knob} at {steps} amounts on {len(numbers)} pictures by {model.name}")
+    say_written(out, f"{knob} at {steps} amounts on {len(latent)} pictures by {model.name}")

@@ -52,6 +52,57 @@ def biggan(
     say_written(model, f"the generator; try: steer sample {model} --seeds 0-15 --out sheet.png")
 
 
+@train.command("ddim")
+def ddim(
+    out: Out,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="aviary|FOLDER", help="Rendered birds, or a folder with a sub-folder per class."),
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(metavar="N", help="How long to train.")] = None,
+    steps: Annotated[int | None, typer.Option(metavar="N", help="How many steps to train, instead of minutes.")] = None,
+    seed: Seed = None,
+    option: Options = None,
+) -> None:
+    """Train a diffusion model that is told words and shown sketches; sheets appear in the folder as it learns.
+
+    Example: steer train ddim --data aviary --minutes 110 --out runs/ddim --option drawn=4000
+    """
+    from steer.generators.training.ddim import DDIMTraining, train_ddim
+
+    named = {"data": data, "minutes": minutes, "steps": steps, "seed": seed}
+    given = _read(option, DDIMTraining, named)
+    if steps is not None and minutes is None:
+        given["minutes"] = None
+    check_folder(out)
+    with progress("training") as report:
+        model = train_ddim(DDIMTraining(**given), out, report)
+    say_written(model, f"the generator; try: steer sample {model} --seeds 0-15 --out sheet.png")
+
+
+@train.command("clip")
+def clip(
+    out: Out,
+    minutes: Annotated[float | None, typer.Option(metavar="N", help="How long to train.")] = None,
+    steps: Annotated[int | None, typer.Option(metavar="N", help="How many steps to train, instead of minutes.")] = None,
+    seed: Seed = None,
+    option: Options = None,
+) -> None:
+    """Train a scorer that says how well words match a picture of a bird.
+
+    Example: steer train clip --minutes 20 --out runs/clip
+    """
+    from steer.generators.training.clip import CLIPTraining, train_clip
+
+    given = _read(option, CLIPTraining, {"minutes": minutes, "steps": steps, "seed": seed})
+    if steps is not None and minutes is None:
+        given["minutes"] = None
+    check_folder(out)
+    with progress("training") as report:
+        model = train_clip(CLIPTraining(**given), out, report)
+    say_written(model, "the scorer; its figures stand in its README.md")
+
+
 @train.command("measurer")
 def measurer(
     out: Out,

@@ -30,6 +30,11 @@ GeneratorName = Annotated[
     ),
 ]
 Seeds = Annotated[str, typer.Option(metavar="SEEDS", help="Whole numbers and ranges: 1,2,5-10.")]
+SomeSeeds = Annotated[str | None, typer.Option("--seeds", metavar="SEEDS", help="Whole numbers and ranges: 1,2,5-10.")]
+MadePicture = Annotated[
+    Path | None,
+    typer.Option("--picture", metavar="FILE", help="A picture made here, such as by 'steer invert', instead of seeds."),
+]
 Label = Annotated[
     str | None,
     typer.Option(metavar="LABEL", help="Class to draw: one for all, or one per seed as A,B,C."),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from steer.apps.commands import typed
-from steer.apps.commands.reading import read_condition, read_knob, read_knobs, read_labels, read_turns
+from steer.apps.commands.reading import read_knob, read_knobs, read_labels, read_latent, read_turns
 from steer.apps.commands.writing import FILMS, RECIPES, check_out, progress, say_written
 from steer.errors import BadInput, UnknownName
 
@@ -23,8 +23,9 @@ SMALLEST_FILM = 256
 
 def walk(
     generator: typed.GeneratorName,
-    seeds: typed.Seeds,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Film: .mp4, .gif, .webp; or .json")],
+    seeds: typed.SomeSeeds = None,
+    picture: typed.MadePicture = None,
     knob: Annotated[
         str | None, typer.Option("--knob", metavar="NAME", help="Turn this knob; left out, go from seed to seed.")
     ] = None,
@@ -62,7 +63,6 @@ def walk(
     from steer.seeds import parse_seeds
     from steer.walk import EASINGS, Keyframe, Walk
 
-    numbers = parse_seeds(seeds)
     check_out(out, FILMS + RECIPES)
     if easing not in EASINGS:
         raise UnknownName("easing", easing, EASINGS)
@@ -72,12 +72,13 @@ def walk(
     model = load_generator(generator, device)
     turns = tuple(read_turns(turn, knobs, model, insist))
     if knob is None:
-        latent = _stops(model, numbers, labels, truncation)
+        if seeds is None or picture is not None:
+            raise BadInput("a way goes from seed to seed: give --seeds; or turn a --knob on a --picture")
+        latent = _stops(model, parse_seeds(seeds), labels, truncation)
         places = [Keyframe(latent.rows([row]), turns, seconds) for row in range(len(latent))]
         film = Walk(model, places, fps, loop, pace)
     else:
-        condition = read_condition(labels, model, len(numbers))
-        latent = model.sample(numbers, condition=condition, truncation=truncation)
+        latent = read_latent(seeds, picture, labels, truncation, model, insist)
         chosen = read_knob(knob, read_knobs(knobs, model), model, insist)
         film = _sweep(Walk.sweep(model, chosen, latent, start=start, end=end, seconds=seconds, fps=fps), loop, pace)
         film = replace(film, keyframes=[replace(each, turns=turns + each.turns) for each in film.keyframes])

@@ -31,7 +31,7 @@ LEAST_COUNT = 16
 SMALLEST_BIRD = 0.01
 """Share of the picture below which a mask holds no bird; such a picture counts as 0 dB."""
 
-CEILING_COUNT = 64
+CEILING_COUNT = 32
 """True renders that are drawn back for the ceiling, at most."""
 
 TOGETHER = 32

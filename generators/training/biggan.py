@@ -1,23 +1,23 @@
 """Train a small BigGAN on a CPU: a projected discriminator, relativistic pairs, and an encoder that knows the dice.
 
-Half of every batch is *dreamt* from fresh dice, half is *redrawn* from the dice that the encoder reads off real
-pictures. Both must fool the discriminator; the redrawn half must also look like its originals to frozen features,
-so that no kind of picture can be left out; and the encoder must find the dice of the dreamt half, so that no die
-can be ignored. After Sauer et al. (2021), arXiv 2111.01007 (frozen features); Jolicoeur-Martineau (2018),
-arXiv 1807.00734 (relativistic loss); Larsen et al. (2015), arXiv 1512.09300 (the redrawn half); Chen et al.
-(2016), arXiv 1606.03657 (recovered dice); Mao et al. (2019), arXiv 1903.05628 (mode seeking).
+At first the generator only *redraws* real pictures from the dice that the encoder reads off them, which is cheap and
+teaches it what birds are. From then on half of every batch is *dreamt* from fresh dice, and both halves must fool the
+discriminator. The redrawn half must still look like its originals, so that no kind of picture is left out; the encoder
+must find the dice of the dreamt half, so that no die is ignored; and where the world that the data come from can be
+asked, a dream must look like the true picture next to it.
+
+After Sauer et al. (2021), arXiv 2111.01007 (frozen features); Jolicoeur-Martineau (2018), arXiv 1807.00734
+(relativistic loss); Larsen et al. (2015), arXiv 1512.09300 (the redrawn half); Chen et al. (2016), arXiv 1606.03657
+(recovered dice); Mao et al. (2019), arXiv 1903.05628 (mode seeking).
 """
 
 import copy
-import json
 import math
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from steer.errors import BadInput
-from steer.files import atomic_path, read_tensors, write_tensors, write_text
+from steer.files import write_text
 from steer.generators.biggan import (
     START,
     BigGANConfig,
@@ -36,10 +36,8 @@ from steer.generators.biggan import (
     write_encoder,
     write_model,
 )
-
-Progress = Callable[[int, int], None]
-
-AVIARY = "aviary"
+from steer.generators.training.pictures import Pictures, focus, read_folder
+from steer.generators.training.run import AVIARY, Progress, keep_running, share_done, tile
 
 MEMORY = 0.05
 """Weight of a step in the running moments of the encoder's dice."""
@@ -64,15 +62,17 @@ class BigGANTraining:
         threads: CPU threads.
         learning_rate: of generator and discriminator, before its decay.
         decay_from: fraction of the run after which learning rates fall, to a twentieth at its end.
+        judging_from: fraction of the run after which half of each batch is dreamt and the discriminator judges; it
+            gains its say in a twentieth of the run.
+        drawing_rate: learning rate of generator and encoder until then; it falls in the second half of that time.
+        adversarial: weight of fooling the discriminator.
         likeness: weight of the distance between redrawn and real pictures in the frozen features.
         pixel_likeness: weight of their distance in pixels.
+        trueness: weight of the distance in pixels between dreamt pictures and the true ones next to them.
         recovery: weight of finding the dice of dreamt pictures.
         divergence: weight of the divergence of the encoder's dice from fresh ones, per nat and picture.
         matching: weight of the mismatch of the encoder's dice with fresh ones, over all pictures.
-        warm_steps: steps in which the generator only redraws; in as many again the discriminator gains its say.
-        warm_rate: learning rate of generator and encoder in these steps.
-        seeking: weight of mode seeking at the start.
-        seeking_steps: steps after which it is gone.
+        seeking: weight of mode seeking once there are dreams; it falls to nothing by the end of the run.
         shift: largest random translation of real and fake pictures, in pixels.
         shift_share: share of the steps with translation.
         checkpoint_minutes: minutes between checkpoints.
@@ -94,15 +94,16 @@ class BigGANTraining:
     threads: int = 2
     learning_rate: float = 3e-4
     decay_from: float = 0.75
-    likeness: float = 1.5
+    judging_from: float = 0.5
+    drawing_rate: float = 1.5e-3
+    adversarial: float = 0.25
+    likeness: float = 1.0
     pixel_likeness: float = 4.0
-    recovery: float = 0.3
-    divergence: float = 2e-3
-    matching: float = 0.1
-    warm_steps: int = 300
-    warm_rate: float = 1e-3
+    trueness: float = 0.5
+    recovery: float = 0.5
+    divergence: float = 1e-3
+    matching: float = 0.05
     seeking: float = 0.1
-    seeking_steps: int = 2_500
     shift: int = 0
     shift_share: float = 0.25
     checkpoint_minutes: float = 5.0
@@ -132,6 +133,10 @@ Features = Callable[[Tensor], Sequence[Tensor]]
 
 Measure = Callable[[Tensor], dict[str, Tensor]]
 """Attributes of pictures (batch, 3, height, width) in [0, 1], (batch,) each."""
+
+
+Truth = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""From pictures (batch, 3, height, width) in [0, 1] and their classes to the true pictures next to them, and masks."""
 
 
 class RandomFeatures:
@@ -238,79 +243,6 @@ class Discriminator(nn.Module):
         return torch.stack([*scores, self.pixels(2 * images - 1, label)])
 
 
-@dataclass(frozen=True)
-class Pictures:
-    """Labelled pictures to train on.
-
-    Attributes:
-        images: (count, 3, height, width) in 0..255.
-        label: class of each picture, (count,).
-        labels: the name of each class.
-        masks: what each picture is about, (count, 1, height, width) in 0..255, where it is known.
-    """
-
-    images: Tensor
-    label: Tensor
-    labels: tuple[str, ...]
-    masks: Tensor | None = None
-
-    def draw(self, batch: int, rng: torch.Generator) -> Tensor:
-        """Draw rows, in pairs of the same class, (batch,)."""
-        first = torch.randint(len(self.label), (batch // 2,), generator=rng)
-        order = torch.argsort(self.label, stable=True)
-        counts = torch.bincount(self.label, minlength=len(self.labels))
-        starts = counts.cumsum(0) - counts
-        wanted = self.label[first]
-        offset = (torch.rand(len(first), generator=rng) * counts[wanted]).long()
-        return torch.stack([first, order[starts[wanted] + offset]], 1).flatten()
-
-    def images_at(self, rows: Tensor) -> Tensor:
-        """Return pictures (batch, 3, height, width) in [0, 1]."""
-        return self.images[rows].float().div_(255).contiguous(memory_format=torch.channels_last)
-
-    def focus_at(self, rows: Tensor) -> Tensor:
-        """Return how much each pixel counts, (batch, 1, height, width), 1 on average: half for what is masked."""
-        if self.masks is None:
-            return torch.ones((len(rows), 1, 1, 1))
-        mask = self.masks[rows].float().div_(255)
-        share = mask.mean((1, 2, 3), keepdim=True).clamp(0.02, 0.98)
-        return (mask / share + (1 - mask) / (1 - share)) / 2
-
-
-def read_folder(folder: Path, resolution: int) -> Pictures:
-    """Read a folder with one sub-folder of pictures per class, each cropped to its middle square and resized.
-
-    Raises:
-        BadInput: there are no such sub-folders, or one has no pictures.
-    """
-    if not folder.is_dir():
-        raise BadInput(f"there is no folder '{folder}' to train on; give one with a sub-folder of pictures per class")
-    classes = sorted(path for path in folder.iterdir() if path.is_dir())
-    if not classes:
-        raise BadInput(f"'{folder}' has no sub-folders; put the pictures of each class into one")
-    images, label = [], []
-    for number, path in enumerate(classes):
-        files = sorted(f for f in path.iterdir() if f.suffix.lower() in {".png", ".jpg", ".jpeg", ".webp", ".bmp"})
-        if not files:
-            raise BadInput(f"the class folder '{path}' holds no pictures (png, jpg, webp or bmp)")
-        for file in files:
-            images.append(_read_picture(file, resolution))
-            label.append(number)
-    return Pictures(torch.stack(images), torch.tensor(label), tuple(path.name for path in classes))
-
-
-def _read_picture(file: Path, resolution: int) -> Tensor:
-    try:
-        with Image.open(file) as picture:
-            side = min(picture.size)
-            left, top = (picture.width - side) // 2, (picture.height - side) // 2
-            square = picture.convert("RGB").crop((left, top, left + side, top + side))
-            pixels = np.array(square.resize((resolution, resolution), Image.Resampling.LANCZOS))
-    except OSError as error:
-        raise BadInput(f"'{file}' is not a picture that can be read ({error}); remove or replace it") from error
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
-
-
 class Trainer:
     """Everything that changes during a run.
 
@@ -319,13 +251,19 @@ class Trainer:
         pictures: the data.
         features: frozen features; their maps must be square.
         measure: what reads the attributes of pictures in [0, 1]; None where nothing knows them.
+        truth: what finds the true pictures next to any; None where nothing does.
     """
 
     def __init__(
-        self, config: BigGANTraining, pictures: Pictures, features: Features, measure: Measure | None = None
+        self,
+        config: BigGANTraining,
+        pictures: Pictures,
+        features: Features,
+        measure: Measure | None = None,
+        truth: Truth | None = None,
     ) -> None:
         torch.manual_seed(config.seed)
-        self.config, self.pictures, self.measure = config, pictures, measure
+        self.config, self.pictures, self.measure, self.truth = config, pictures, measure, truth
         self.rng = torch.Generator().manual_seed(config.seed)
         self.features = Standardised(features, pictures.images_at(pictures.draw(256, self.rng)))
         self.shape = config.network(pictures.labels)
@@ -345,14 +283,30 @@ class Trainer:
         }
         self.rates = {name: each.param_groups[0]["lr"] for name, each in self.optimisers.items()}
         self.means, self.moments = torch.zeros((len(pictures.labels), config.z_dim)), torch.eye(config.z_dim)
-        self.step_number, self.seconds = 0, 0.0
+        self.step_number, self.seconds, self.settled = 0, 0.0, False
 
     @property
     def done(self) -> float:
         """The share of the run that is over, by the clock or by steps."""
-        if self.config.minutes is not None:
-            return self.seconds / (60 * max(self.config.minutes, 1e-9))
-        return self.step_number / self.config.steps
+        return share_done(self.seconds, self.config.minutes, self.step_number, self.config.steps)
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """What a checkpoint holds."""
+        return {
+            "generator": self.generator,
+            "average": self.average,
+            "discriminator": self.discriminator,
+            "encoder": self.encoder,
+        }
+
+    def sheet(self) -> Image.Image:
+        """Draw samples; see `sample_sheet`."""
+        return sample_sheet(self)
+
+    def measures(self) -> dict[str, float]:
+        """Measure the coverage of every factor, where that is due."""
+        return variety(self) if self.step_number % self.config.coverage_steps == 0 or self.done >= 1 else {}
 
     def one_hot(self, label: Tensor) -> Tensor:
         """Return labels as rows of zeros and a one, (batch, classes)."""
@@ -374,24 +328,27 @@ class Trainer:
         with torch.no_grad():
             real_maps = self.features(move(real))
 
-        warm = self.step_number < config.warm_steps
-        copies = config.batch if warm else config.batch // 2
+        judging = self.done >= config.judging_from
+        if judging and not self.settled:
+            self.settle()
+        copies = config.batch // 2 if judging else config.batch
         mean, log_variance = self.encoder(real_maps, known)
         redrawn = mean + torch.exp(log_variance / 2) * torch.randn(mean.shape, generator=self.rng)
         dreamt = torch.randn((config.batch - copies, config.z_dim), generator=self.rng)
         fake = self.paint(torch.cat([redrawn[:copies], dreamt]), label)
-        fake_maps = self.features(move(fake))
-
-        distances = [F.mse_loss(f[:copies], r[:copies]) for f, r in zip(fake_maps, real_maps, strict=True)]
         parts = {
-            "likeness": torch.stack(distances).mean(),
             "pixel_likeness": ((fake - real).abs()[:copies] * self.pictures.focus_at(rows[:copies])).mean(),
             "divergence": ((mean.square() + log_variance.exp() - log_variance - 1) / 2).sum(1).mean(),
             "mismatch": self._mismatch(redrawn, known),
         }
-        if not warm:
+        if judging:
+            fake_maps = self.features(move(fake))
+            distances = [F.mse_loss(f[:copies], r[:copies]) for f, r in zip(fake_maps, real_maps, strict=True)]
+            parts["likeness"] = torch.stack(distances).mean()
             parts |= self._dream(dreamt, fake[copies:], [each[copies:] for each in fake_maps], known[copies:])
             parts |= self._judge(real_maps, fake_maps, real, fake, known)
+            if self.truth is not None:
+                parts["untruth"] = self._untruth(fake[copies:], label[copies:])
         weights = self._weights()
         self.optimisers["generator"].zero_grad()
         self.optimisers["encoder"].zero_grad()
@@ -402,19 +359,56 @@ class Trainer:
         self.step_number += 1
         return {name: float(part.detach()) for name, part in parts.items() if name not in ("pull", "crowding")}
 
+    @torch.no_grad()
+    def settle(self, count: int = 2_048) -> None:
+        """Give the dice of real pictures the spread of fresh ones, by moving a map from the encoder to the generator.
+
+        Redrawn pictures stay what they are, and dreams begin where real pictures lie. Done when the discriminator
+        begins to judge, and again where a run goes on after that.
+
+        Args:
+            count: how many real pictures to look at.
+        """
+        moment, variance = torch.zeros((self.config.z_dim, self.config.z_dim)), torch.zeros(self.config.z_dim)
+        for rows in torch.randint(len(self.pictures.label), (count,), generator=self.rng).split(128):
+            mean, log_variance = self.encoder(
+                self.features(self.pictures.images_at(rows)), self.one_hot(self.pictures.label[rows])
+            )
+            moment += mean.T @ mean / count
+            variance += log_variance.exp().sum(0) / count
+        squares, axes = torch.linalg.eigh(moment + torch.diag(variance))
+        root, inverse = ((axes * squares.clamp_min(1e-6) ** power) @ axes.T for power in (0.5, -0.5))
+        for network in (self.generator, self.average):
+            for layer in (network.first, network.modulation):
+                layer.weight[:, : len(root)] = layer.weight[:, : len(root)] @ root
+        self.encoder.turn(inverse, variance)
+        self.settled = True
+
     def _weights(self) -> dict[str, float]:
         config = self.config
-        begun = self.step_number - config.warm_steps
-        say = min(1.0, (begun + 1) / max(config.warm_steps, 1))
+        judged = self.done - config.judging_from
+        say = min(max(20 * judged, 0.0), 1.0)
         return {
             "likeness": config.likeness,
             "pixel_likeness": config.pixel_likeness,
             "divergence": config.divergence,
             "mismatch": config.matching,
             "surprise": say * config.recovery,
-            "crowding": say * config.seeking * max(0.0, 1 - begun / max(config.seeking_steps, 1)),
-            "pull": say,
+            "crowding": say * config.seeking * (1 - judged / max(1 - config.judging_from, 1e-9)),
+            "pull": say * config.adversarial,
+            "untruth": say * config.trueness,
         }
+
+    def _untruth(self, images: Tensor, label: Tensor) -> Tensor:
+        """Return how far pictures are from the true ones next to them.
+
+        Alone it would draw all dreams to a few birds; that their dice must be found keeps them apart.
+        """
+        assert self.truth is not None
+        with torch.no_grad():
+            true, mask = self.truth(images, label)
+            weight = focus(mask)
+        return ((images - true).abs() * weight).mean()
 
     def _mismatch(self, dice: Tensor, known: Tensor) -> Tensor:
         """Return how far the dice of real pictures are from mean 0 in every class and covariance 1, over many steps.
@@ -467,14 +461,17 @@ class Trainer:
         return {"discriminator": loss.detach(), "adversarial": F.softplus(lead.detach()).mean(), "pull": pull}
 
     def _schedule(self) -> None:
-        start = self.config.decay_from
-        fall = min(max((self.done - start) / (1 - start), 0.0), 1.0)
+        """Set learning rates and momenta: fast, then cooling, until the discriminator judges; slow from then on."""
+        config = self.config
+        drawing = self.done < config.judging_from
+        fall = min(max((self.done - config.decay_from) / (1 - config.decay_from), 0.0), 1.0)
         for name, optimiser in self.optimisers.items():
-            rate = self.rates[name]
-            if name != "discriminator" and self.step_number < 2 * self.config.warm_steps:
-                cooled = max(0.0, self.step_number / self.config.warm_steps - 1)
-                rate = self.config.warm_rate ** (1 - cooled) * rate**cooled
-            optimiser.param_groups[0]["lr"] = rate * (1 - 0.95 * fall)
+            group, rate = optimiser.param_groups[0], self.rates[name]
+            if drawing and name != "discriminator":
+                cooled = max(2 * self.done / config.judging_from - 1, 0.0)
+                rate = config.drawing_rate ** (1 - cooled) * rate**cooled * min((self.step_number + 1) / 50, 1.0)
+            group["lr"] = rate * (1 - 0.95 * fall)
+            group["betas"] = (0.9 if drawing else 0.0, 0.99)
 
     def _translation(self) -> Callable[[Tensor], Tensor]:
         far = self.config.shift
@@ -524,15 +521,6 @@ def standing_statistics(network: BigGANNetwork, seed: int = 0, batch: int = 256,
         network.variances[row] = torch.stack(variances).mean(0) + together.var(0, correction=0)
 
 
-def tile(images: Tensor, columns: int) -> Image.Image:
-    """Lay pictures (batch, 3, height, width) in [0, 1] out in rows, first to last."""
-    rows = math.ceil(len(images) / columns)
-    blank = images.new_ones((rows * columns - len(images), *images.shape[1:]))
-    grid = torch.cat([images, blank]).unflatten(0, (rows, columns))  # (rows, columns, 3, height, width)
-    pixels = (grid.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1) * 255).round().clamp(0, 255).byte()
-    return Image.fromarray(pixels.cpu().numpy())
-
-
 @torch.no_grad()
 def sample_sheet(trainer: Trainer, columns: int = 8) -> Image.Image:
     """Draw the average generator: every class with the same dice, other dice, and real pictures beside redrawn ones."""
@@ -547,43 +535,6 @@ def sample_sheet(trainer: Trainer, columns: int = 8) -> Image.Image:
     mean, _ = trainer.encoder(trainer.features(real), trainer.one_hot(label))
     z, y = (torch.cat(parts) for parts in zip(same, other, (mean, label), strict=True))
     return tile(torch.cat([trainer.paint(z, y, trainer.average), real]), columns)
-
-
-def save_checkpoint(trainer: Trainer, out: Path) -> None:
-    """Write all weights as one file, whole or not at all."""
-    parts = _networks(trainer)
-    tensors = {f"{part}.{name}": each for part, module in parts.items() for name, each in module.state_dict().items()}
-    header = {"steps": trainer.step_number, "seconds": trainer.seconds, "config": asdict(trainer.config)}
-    write_tensors(out / "checkpoint.safetensors", tensors, header)
-
-
-def load_checkpoint(trainer: Trainer, out: Path) -> None:
-    """Read weights and progress back; the optimisers start afresh.
-
-    Raises:
-        BadInput: the checkpoint is of networks of another shape.
-    """
-    tensors, header = read_tensors(out / "checkpoint.safetensors")
-    for part, module in _networks(trainer).items():
-        start = f"{part}."
-        try:
-            module.load_state_dict({name[len(start) :]: t for name, t in tensors.items() if name.startswith(start)})
-        except RuntimeError as error:
-            raise BadInput(
-                f"the checkpoint in '{out}' is of another network; train into an empty folder, "
-                f"or with the options it was begun with: {header.get('config')}"
-            ) from error
-    trainer.step_number, trainer.seconds = int(header["steps"]), float(header["seconds"])
-    trainer.rng.manual_seed(trainer.config.seed + trainer.step_number)
-
-
-def _networks(trainer: Trainer) -> dict[str, nn.Module]:
-    return {
-        "generator": trainer.generator,
-        "average": trainer.average,
-        "discriminator": trainer.discriminator,
-        "encoder": trainer.encoder,
-    }
 
 
 def train_biggan(config: BigGANTraining, out: Path, progress: Progress | None = None) -> Path:
@@ -606,41 +557,10 @@ def train_biggan(config: BigGANTraining, out: Path, progress: Progress | None = 
     """
     torch.set_num_threads(config.threads)
     trainer = prepare(config, progress)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"cannot make the folder '{out}' ({error.strerror}); choose another") from error
-    if (out / "checkpoint.safetensors").is_file():
-        load_checkpoint(trainer, out)
-    saved = clock = time.monotonic()
-    recent: list[dict[str, float]] = []
-    while trainer.done < 1:
-        recent.append(trainer.step())
-        now = time.monotonic()
-        trainer.seconds, clock = trainer.seconds + now - clock, now
-        if progress is not None:
-            progress(min(int(1000 * trainer.done), 1000), 1000)
-        if trainer.step_number % config.sheet_steps == 0 or trainer.done >= 1:
-            record = {
-                name: sum(each[name] for each in recent if name in each) / sum(name in each for each in recent)
-                for name in recent[-1]
-            }
-            if trainer.step_number % config.coverage_steps == 0 or trainer.done >= 1:
-                record |= variety(trainer)
-            _note(out, trainer, record)
-            with atomic_path(out / f"sheet-{trainer.step_number:06d}.png") as path:
-                sample_sheet(trainer).save(path)
-            recent = []
-        if now - saved > 60 * config.checkpoint_minutes or trainer.done >= 1:
-            save_checkpoint(trainer, out)
-            saved = now
+    keep_running(
+        trainer, out, sheet_steps=config.sheet_steps, checkpoint_minutes=config.checkpoint_minutes, progress=progress
+    )
     return export(trainer, out / "model")
-
-
-def _note(out: Path, trainer: Trainer, record: Mapping[str, float]) -> None:
-    line = {"step": trainer.step_number, "seconds": trainer.seconds, **record}
-    with (out / "metrics.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps({name: float(f"{value:.4g}") for name, value in line.items()}) + "\n")
 
 
 def prepare(config: BigGANTraining, progress: Progress | None = None) -> Trainer:
@@ -658,12 +578,18 @@ def prepare(config: BigGANTraining, progress: Progress | None = None) -> Trainer
         raise BadInput(f"the aviary's critic knows pictures of 64 pixels, not {config.resolution}")
     from steer.generators.aviary.data import dataset
     from steer.generators.aviary.factors import SPECIES
+    from steer.generators.aviary.renderer import render_all
     from steer.generators.shipped_models import aviary_critic
 
     data = dataset(config.pictures, seed=config.data_seed, progress=progress)
     critic = channels_last(aviary_critic().network)
     pictures = Pictures(data.pictures, data.factors["species"].long(), SPECIES, data.masks)
-    return Trainer(config, pictures, critic.features, critic.measure)
+
+    def truth(images: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        drawn = render_all(critic.measure(images) | {"species": label})
+        return drawn.picture, drawn.mask
+
+    return Trainer(config, pictures, critic.features, critic.measure, truth)
 
 
 @torch.no_grad()

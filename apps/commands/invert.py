@@ -1,0 +1,83 @@
+"""`steer invert`: any picture as a latent, to be turned like the generator's own."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from steer.apps.commands import typed
+from steer.apps.commands.reading import read_options
+from steer.apps.commands.writing import PICTURES, RECIPES, check_out, progress, say, say_json, say_written
+
+if TYPE_CHECKING:
+    from steer.inversion import Report
+
+
+def invert(
+    generator: typed.GeneratorName,
+    picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="Any picture, of any size.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="The picture as found: .png, .jpg, .webp; or .json")
+    ],
+    label: Annotated[str | None, typer.Option(metavar="LABEL", help="The class that it shows.")] = None,
+    prompt: Annotated[str | None, typer.Option(metavar="WORDS", help="What it shows, in words.")] = None,
+    steps: Annotated[int | None, typer.Option(metavar="N", help="Steps of the sampler, where it has some.")] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="NAME=VALUE", help="An option of the method, such as freedom=0.5."),
+    ] = None,
+    compare: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also lay it beside what the latent alone gives: .png, .jpg or .webp"),
+    ] = None,
+    device: typed.Device = "auto",
+    as_json: typed.Json = False,
+) -> None:
+    """Find the latent behind a picture; the file written carries it, for strip, walk, render and the studio.
+
+    Example: steer invert aviary-biggan photo.jpg --out inverted.png
+    """
+    import torch
+
+    from steer.backend import Sampler
+    from steer.inversion import Invertible, options_of
+    from steer.layout import Layout
+    from steer.pictures import save_picture, sheet
+    from steer.recipe import Recipe
+    from steer.registry import load_generator
+
+    check_out(out, PICTURES + RECIPES)
+    check_out(compare, PICTURES)
+    model = load_generator(generator, device)
+    types = options_of(model.backend) if isinstance(model.backend, Invertible) else {}
+    options = read_options(option, types, {}, f"inversion by '{model.name}'")
+    condition = {name: value for name, value in {"label": label, "prompt": prompt}.items() if value is not None}
+    sampler = Sampler(steps) if steps is not None else None
+    with progress("inverting") as report:
+        found = model.invert(picture, condition=condition, sampler=sampler, progress=report, **options)
+    Recipe.of(model, found.latent, layout=Layout(bare=True)).save(out, model)
+    if compare is not None:
+        with torch.no_grad():
+            alone = model.decode(found.latent.without_anchor(), sampler=found.sampler)
+        both = torch.cat([found.report.prepared.picture, alone.cpu()])
+        save_picture(sheet(both, columns=2, captions=["the picture", "its latent alone"]), compare)
+    if as_json:
+        say_json({"out": str(out), "generator": model.name, **found.report.record()})
+        return
+    for line in _lines(found.report):
+        say(line)
+    say_written(out, f"the picture by {model.name}; turn it with: steer strip {generator} --knob NAME --picture {out}")
+    if compare is not None:
+        say_written(compare, "the picture beside what its latent alone gives")
+
+
+def _lines(report: "Report") -> list[str]:
+    """Return the report in a few lines."""
+    known = "" if report.in_domain is None else f"; {report.in_domain:.2f} of 1 known to the generator's measurer"
+    return [
+        *report.prepared.notes,
+        f"the latent alone misses it by {report.error:.2g} on average and {report.largest_error:.2g} at most, "
+        f"{report.psnr:.1f} dB{known}",
+        f"{report.calls} network calls in {report.seconds:.1f} s",
+        *report.complaints,
+    ]

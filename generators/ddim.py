@@ -1,0 +1,574 @@
+"""Diffusion models in pixels as generators: noise, words, guidance, drawings and the bottleneck are spaces to steer.
+
+The sampler is that of Song et al. (2021), arXiv 2010.02502; guidance that of Ho and Salimans (2022), arXiv 2207.12598;
+the bottleneck as a space that of Kwon et al. (2023), arXiv 2210.10960 (``bottleneck.p``), and Haas et al. (2024),
+arXiv 2303.11073 (``bottleneck``).
+"""
+
+import base64
+import binascii
+import hashlib
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from steer.backend import Condition, Sampler, Stage, State, SteeringCall
+from steer.errors import BadInput, BrokenFile
+from steer.files import read_tensors, write_tensors, write_text
+from steer.generators.biggan import channels_last
+from steer.generators.diffusion.doctor import Chart
+from steer.generators.diffusion.inversion import Method, invert
+from steer.generators.diffusion.network import (
+    DRAWING_PLANES,
+    DRAWINGS,
+    DenoisingNetwork,
+    NetworkConfig,
+    Passage,
+    as_drawing,
+)
+from steer.generators.diffusion.schedule import CLEAN, Levels, Schedule
+from steer.generators.diffusion.stepper import Denoiser, Prediction, Stepper
+from steer.generators.diffusion.words import parse_prompt
+from steer.inversion import Found
+from steer.knob import KnobSet, LinearKnob, Provenance, load_knobs
+from steer.latent import Latent
+from steer.prepare import PictureSource, prepare
+from steer.progress import Progress
+from steer.seeds import draw_normal
+from steer.space import Space
+
+GENERATOR = "ddim"
+SCHEMA = 1
+CONFIG, WEIGHTS, KNOBS = "config.json", "weights.safetensors", "knobs.safetensors"
+
+DRAFT = Sampler(steps=8)
+"""A sampler for looking while a knob is turned; the default takes 50 steps."""
+
+REFERENCE_WIDTH = 1 / 50
+"""The width of a step, in parts of all noise levels, in which a turn in ``bottleneck.p`` acts as it is."""
+
+PNG_PREFIX = "data:image/png;base64,"
+
+_PREDICTIONS: Mapping[str, Prediction] = {"epsilon": "epsilon", "v_prediction": "v", "sample": "sample"}
+_NAMED: Mapping[str, str] = {
+    "noise": "the noise that the picture condenses from",
+    "prompt": "what the words mean to the network; differences of phrases are knobs",
+    "guidance": "how far the picture goes beyond what it would be unasked: 1 not at all",
+    "drawing": "the sketch or layout that is shown",
+    "strength": "how strongly the drawing is seen: 0 not at all, 1 as it is",
+    "bottleneck": "between encoder and decoder of the network, in every step",
+    "bottleneck.p": "the same, where it moves the clean picture that is guessed and not the noise",
+}
+
+
+@dataclass(frozen=True)
+class DDIMConfig:
+    """How a denoising network is used, as JSON.
+
+    Attributes:
+        schedule: a configuration as a scheduler of diffusers has it: noise levels, prediction, spacing.
+        clean: alpha_bar of the clean picture; as the schedule says where None. See `Schedule.clean`.
+        low_levels: how many low levels are added, so that inversion is exact; see `Levels.spread`.
+        guidance: guidance where something is asked for and nothing else said.
+        measurer: the registered measurer that knows its pictures.
+    """
+
+    schedule: Mapping[str, Any] = field(default_factory=dict)
+    clean: float | None = 1 - 1e-6
+    low_levels: int = 2
+    guidance: float = 2.0
+    measurer: str = "picture"
+
+
+class DDIM:
+    """A diffusion model as a generator back end; one step of the sampler is one stage.
+
+    Input spaces: ``noise``; for networks that know words ``prompt``; for those that can be shown a drawing ``drawing``
+    and its ``strength``; for both ``guidance``. All but the noise are met anew in every stage, so that a window
+    restricts a turn to some steps. Inner spaces: ``bottleneck`` and ``bottleneck.p``; a turn in the latter moves only
+    the clean picture that is guessed, weighted by the width of the step.
+
+    Nothing asked for, a step is one pass of the network; with guidance it is two. A prompt is phrases parted by ``|``,
+    with weights behind colons. A drawing is a PNG as a data URL, made by `as_entry`. Truncation changes nothing: noise
+    drawn in would be noise no more.
+
+    Args:
+        network: the network.
+        config: how it is used.
+        home: the folder it was read from.
+    """
+
+    inversions: Mapping[str, Mapping[str, Any]] = MappingProxyType({"ddim": {"method": "ddim"}, "anderson": {}})
+
+    def __init__(self, network: DenoisingNetwork, config: DDIMConfig, *, home: Path | None = None) -> None:
+        self.fingerprint = fingerprint(network, config)
+        self.network = channels_last(network.eval().requires_grad_(False)).open()
+        self.config, self.home, self.measurer = config, home, config.measurer
+        schedule = Schedule.from_config(config.schedule)
+        self.schedule = schedule if config.clean is None else replace(schedule, clean=config.clean)
+        self.prediction = _PREDICTIONS[config.schedule.get("prediction_type", "epsilon")]
+        size = network.config.resolution
+        self.picture_size = (size, size)
+        self.conditions = self._conditions()
+        self.spaces = self._spaces()
+        self._read: dict[str, Tensor] = {}
+
+    def _conditions(self) -> Mapping[str, Condition]:
+        shape = self.network.config
+        conditions = []
+        if shape.vocabulary:
+            conditions.append(Condition("prompt", "text", summary="what to draw, in words; 'one | other: 2' mixes"))
+        if shape.drawing:
+            conditions += [
+                Condition("sketch", "picture", summary="an outline in black on white to follow"),
+                Condition("layout", "picture", summary="a map of the parts, each in its colour, to follow"),
+            ]
+        return {condition.name: condition for condition in conditions}
+
+    def _spaces(self) -> Mapping[str, Space]:
+        shape = self.network.config
+        shapes: dict[str, tuple[int, ...]] = {"noise": (3, *self.picture_size)}
+        if shape.vocabulary:
+            shapes["prompt"] = (shape.slots, shape.width)
+        if shape.drawing:
+            shapes |= {"drawing": (DRAWING_PLANES, *self.picture_size), "strength": (1,)}
+        if shape.vocabulary or shape.drawing:
+            shapes["guidance"] = (1,)
+        inputs = set(shapes)
+        shapes |= {name: self.network.bottleneck_shape for name in ("bottleneck", "bottleneck.p")}
+        return {
+            name: Space(
+                name,
+                "input" if name in inputs else "inner",
+                each,
+                "normal" if name == "noise" else "learned",
+                _NAMED[name],
+            )
+            for name, each in shapes.items()
+        }
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """The input spaces that are met in every stage."""
+        return tuple(name for name, space in self.spaces.items() if space.kind == "input" and name != "noise")
+
+    def to(self, device: torch.device) -> "DDIM":
+        """Move to a device and return itself."""
+        self.network.to(device)
+        self._read.clear()
+        return self
+
+    def sample(
+        self, seeds: Sequence[int], *, condition: Mapping[str, Sequence[str]], truncation: float = 1.0
+    ) -> Latent:
+        """Draw noise; what is not asked for is left open.
+
+        Warns:
+            UnknownWords: some words of a prompt are unknown and were passed over.
+
+        Raises:
+            BadInput: a prompt has no known words, a drawing is no picture, or there are two drawings for one row.
+        """
+        count = len(seeds)
+        values = {"noise": draw_normal(seeds, "noise", self.spaces["noise"].shape)}
+        if "prompt" in self.spaces:
+            read = map(self.phrase, condition["prompt"]) if "prompt" in condition else [self._values("")] * count
+            values["prompt"] = torch.stack(list(read)).cpu()
+        if "drawing" in self.spaces:
+            values["drawing"] = self._drawings(condition, count)
+            values["strength"] = torch.ones(count, 1)
+        if "guidance" in self.spaces:
+            values["guidance"] = torch.full((count, 1), self.config.guidance)
+        asked = {name: tuple(entries) for name, entries in condition.items()}
+        return Latent(values=values, condition=asked, seeds=tuple(seeds), truncation=truncation)
+
+    def _drawings(self, condition: Mapping[str, Sequence[str]], count: int) -> Tensor:
+        given = [name for name in DRAWINGS if name in condition]
+        if len(given) > 1:
+            raise BadInput(f"a picture follows one drawing; give either {' or '.join(given)}")
+        if not given:
+            return torch.zeros(count, *self.spaces["drawing"].shape)
+        pictures = torch.cat([read_entry(entry, self.picture_size) for entry in condition[given[0]]])
+        return as_drawing(pictures, given[0])
+
+    def phrase(self, prompt: str) -> Tensor:
+        """Return the values of a prompt in the space ``prompt``, (slots, width).
+
+        Warns:
+            UnknownWords: some of its words are unknown and were passed over.
+
+        Raises:
+            BadInput: it has no known words, or a weight is not above 0.
+        """
+        parts = parse_prompt(prompt)
+        for phrase, _ in parts:
+            self.network.vocabulary.check(phrase)
+        return torch.stack([weight * self._values(phrase) for phrase, weight in parts]).sum(0)
+
+    def _values(self, phrase: str) -> Tensor:
+        """Read a phrase, "" for none, on its own, so that its values do not depend on what else is asked; keep them."""
+        if phrase not in self._read:
+            values = self.network.read([phrase])
+            assert values is not None, "only networks that know words have the space"
+            self._read[phrase] = values[0]
+        return self._read[phrase]
+
+    def phrase_knob(self, towards: str, away: str = "", *, name: str | None = None) -> LinearKnob:
+        """Return the knob that leads from one phrase, or none, to another: at 1 it has added all of their difference.
+
+        Raises:
+            BadInput: a phrase has no known words.
+        """
+        return LinearKnob(
+            name=name or towards,
+            space="prompt",
+            direction=(self.phrase(towards) - (self.phrase(away) if away else self._values(""))).cpu(),
+            unit="absolute",
+            range=(-1.0, 2.0),
+            provenance=Provenance("", self.fingerprint, "phrases", {"towards": towards, "away": away}),
+        )
+
+    def stepper(self, sampler: Sampler | None = None) -> Stepper:
+        """Return the stepper of a sampler, by default of 50 evenly spread steps.
+
+        Raises:
+            BadInput: the steps are not 1 to the number of levels, or eta is not 0 to 1.
+        """
+        sampler = sampler or Sampler()
+        leading = sampler.spacing == "leading"
+        levels = Levels.spread(
+            len(self.schedule),
+            sampler.steps,
+            sampler.spacing,
+            offset=self.config.schedule.get("steps_offset", 0) if leading else 0,
+            low_levels=self.config.low_levels,
+        )
+        return Stepper(self.schedule, levels, self.prediction, sampler.eta)
+
+    def stages(self, latent: Latent, sampler: Sampler | None = None) -> Sequence[Stage]:
+        """Return one stage a step, its interval in 1 − t / T."""
+        stages = self.stepper(sampler).levels.stages({*self.told, "bottleneck", "bottleneck.p"})
+        return [replace(stages[0], spaces=stages[0].spaces | {"noise"}), *stages[1:]]
+
+    def begin(self, latent: Latent, sampler: Sampler | None = None) -> State:
+        """Return the noise, and what the network is told."""
+        stepper = self.stepper(sampler)
+        noise = latent["noise"]
+        constant = {
+            "times": torch.tensor(stepper.levels.times).expand(len(latent), -1),
+            "eta": torch.full((len(latent),), stepper.eta),
+            "dice": torch.tensor([_hash(row) for row in noise] if stepper.eta > 0 else [0] * len(latent)),
+        }
+        told = {name: latent[name] for name in self.told}
+        return State({**constant, **told, "x": noise, "guess": noise}, latent.truncation)
+
+    def advance(self, state: State, stage: Stage, steering: SteeringCall) -> State:
+        """Go down one noise level."""
+        tensors = state.tensors
+        stepper = self._stepper_of(state)
+        t, s = stepper.levels.down[stage.index]
+        x = steering("noise", stage, tensors["x"]) if stage.index == 0 else tensors["x"]
+        told = {name: steering(name, stage, tensors[name]) for name in self.told}
+        output, output_p = self._predict(x, t, told, _Bend(steering, stage))
+        fresh = None
+        if stepper.eta > 0:
+            fresh = draw_normal(tensors["dice"].tolist(), f"fresh noise:{t}", x.shape[1:]).to(x)
+        landed, guess = stepper.step(x, output, t, s, fresh), stepper.guess(x, output, t)
+        if output_p is not output:
+            moved = stepper.guess(x, output_p, t)
+            landed = landed + math.sqrt(self.schedule.alpha_bar(s)) * (moved - guess)
+            guess = moved
+        return State({**tensors, "x": landed, "guess": landed if s == CLEAN else guess}, state.truncation)
+
+    def _stepper_of(self, state: State) -> Stepper:
+        levels = Levels(tuple(state.tensors["times"][0].tolist()), len(self.schedule))
+        return Stepper(self.schedule, levels, self.prediction, float(state.tensors["eta"][0]))
+
+    def denoiser(self, latent: Latent) -> Denoiser:
+        """Return the network with the latent's words, drawing and guidance put in and nothing turned."""
+        told = {name: latent[name] for name in self.told}
+        return lambda x, t: self._predict(x, t, told, _Bend())[0]
+
+    def _predict(self, x: Tensor, t: int, told: Mapping[str, Tensor], bend: "_Bend") -> tuple[Tensor, Tensor]:
+        """Return what is predicted, and what it is with ``bottleneck.p`` turned too: the same object where it is not.
+
+        What was asked and what was not run one after the other, each as large as the batch: so no row's bits depend
+        on whether another one is guided, and a turn sees one row a picture.
+        """
+        prompt, drawing = told.get("prompt"), told.get("drawing")
+        if drawing is not None:
+            drawing = drawing * told["strength"][..., None, None]
+        asked = Passage(self.network, (x, t, prompt, drawing))
+        output = asked.output(bend.look)
+        output_p = asked.output(bend.turn_p) if bend.by_p is not None else output
+        guided = self._guided(prompt, drawing, told)
+        if not bool(guided.any()):
+            return output, output_p
+        none = None if prompt is None else self._values("").expand_as(prompt)
+        open_ended = Passage(self.network, (x, t, none, None if drawing is None else torch.zeros_like(drawing)))
+        plain = open_ended.output(bend.turn)
+        guidance = told["guidance"][..., None, None]  # (batch, 1, 1, 1)
+        rows = guided[:, None, None, None]
+        combined = torch.where(rows, torch.lerp(plain, output, guidance), output)
+        if bend.by_p is None:
+            return combined, combined
+        return combined, torch.where(rows, torch.lerp(open_ended.output(bend.turn_p), output_p, guidance), output_p)
+
+    def _guided(self, prompt: Tensor | None, drawing: Tensor | None, told: Mapping[str, Tensor]) -> Tensor:
+        """Return the rows that are asked for something and whose guidance is not 1, (batch,)."""
+        if "guidance" not in told:
+            return torch.zeros(1, dtype=torch.bool)
+        asked = torch.zeros_like(told["guidance"][:, 0], dtype=torch.bool)
+        if prompt is not None:
+            asked = asked | (prompt != self._values("")).flatten(1).any(1)
+        if drawing is not None:
+            asked = asked | (drawing != 0).flatten(1).any(1)
+        return asked & (told["guidance"][:, 0] != 1)
+
+    def picture(self, state: State) -> Tensor:
+        """Return the picture; midway, the clean picture that was guessed in the last step."""
+        return ((state.tensors["guess"] + 1) / 2).clamp(0, 1)
+
+    def invert(
+        self,
+        picture: Tensor,
+        *,
+        condition: Mapping[str, Sequence[str]],
+        sampler: Sampler | None,
+        progress: Progress | None,
+        method: Method = "anderson",
+        iterations: int = 12,
+    ) -> Found:
+        """Find the noise that leads to a picture, and store the way.
+
+        Args:
+            picture: (1, 3, height, width) in [0, 1].
+            condition: what is in it: words, or a drawing to follow. With none, one pass of the network a step does.
+            sampler: the sampler to invert; by default of 50 evenly spread steps.
+            progress: called after every step.
+            method: "anderson", exact up to rounding; "fixed_point" and "ddim", plain inversion, for comparison.
+            iterations: how often the state of a step is improved at most.
+
+        Raises:
+            BadInput: the sampler draws fresh noise, or an option is not usable.
+        """
+        latent = self.sample([0], condition=condition).to(picture.device)
+        options = {"method": method, "iterations": iterations}
+        inversion = invert(
+            self.denoiser(latent),
+            2 * picture - 1,
+            self.stepper(sampler),
+            method=method,
+            iterations=iterations,
+            progress=progress,
+        )
+        return inversion.found(latent.with_values("noise", inversion.noise), sampler or Sampler(), options)
+
+    def chart(self) -> Chart:
+        """Return what the doctor examines."""
+        config = self.config
+        return Chart(config.schedule, self.network.config.unet, clean=config.clean, low_levels=config.low_levels)
+
+    def linear_map(self, observed: str, space: str) -> Tensor | None:
+        """Return None: no space of a diffusion model is an affine function of another."""
+        return None
+
+    def shipped_knobs(self) -> KnobSet:
+        """Return the knobs beside the weights; an empty set where there are none."""
+        path = self.home / KNOBS if self.home else None
+        return load_knobs(path) if path and path.is_file() else KnobSet({})
+
+    def setting_knobs(self) -> KnobSet:
+        """Return knobs for guidance and strength; they do nothing to a picture that nothing was asked of."""
+        ranges = {"guidance": (-self.config.guidance, 4.0), "strength": (-1.0, 0.0)}
+        return KnobSet(
+            {
+                name: LinearKnob(name, name, torch.ones(1), "absolute", ends)
+                for name, ends in ranges.items()
+                if name in self.spaces
+            }
+        )
+
+
+class _Bend:
+    """How the bottleneck is turned in one stage: found out in the first pass and repeated in the others.
+
+    Args:
+        steering: what turns the values; nothing where None.
+        stage: the stage.
+    """
+
+    def __init__(self, steering: SteeringCall | None = None, stage: Stage | None = None) -> None:
+        self.steering, self.stage = steering, stage
+        self.by: Tensor | None = None
+        self.by_p: Tensor | None = None
+
+    def look(self, h: Tensor) -> Tensor:
+        """Find out by how much to move, and move what is in the bottleneck."""
+        if self.steering is None or self.stage is None:
+            return h
+        turned = self.steering("bottleneck", self.stage, h)
+        turned_p = self.steering("bottleneck.p", self.stage, turned)
+        if turned is not h:
+            self.by = turned - h
+        if turned_p is not turned:
+            start, end = self.stage.interval
+            self.by_p = (end - start) / REFERENCE_WIDTH * (turned_p - turned)
+        return self.turn(h)
+
+    def turn(self, h: Tensor) -> Tensor:
+        """Move what is in the bottleneck for all that is predicted."""
+        return h if self.by is None else h + self.by
+
+    def turn_p(self, h: Tensor) -> Tensor:
+        """Move it for the clean picture alone."""
+        assert self.by_p is not None, "there is a second pass only where something is turned"
+        return self.turn(h) + self.by_p
+
+
+def _hash(row: Tensor) -> int:
+    """Return a seed that belongs to a row of noise, wherever it stands."""
+    return int.from_bytes(hashlib.sha256(row.detach().cpu().numpy().tobytes()).digest()[:6], "big")
+
+
+def as_entry(picture: PictureSource, size: tuple[int, int]) -> str:
+    """Return a picture of any form as the entry of a condition: a PNG as a data URL.
+
+    Args:
+        picture: a file, an image, an array or a tensor; see `steer.prepare.prepare`.
+        size: height and width to bring it to, in pixels; the generator's `picture_size`.
+
+    Raises:
+        BadInput: it is no picture.
+    """
+    return PNG_PREFIX + base64.b64encode(prepare(picture, size).png).decode("ascii")
+
+
+def read_entry(entry: str, size: tuple[int, int]) -> Tensor:
+    """Return the picture in the entry of a condition, (1, 3, height, width) in [0, 1], brought to a size.
+
+    Raises:
+        BadInput: it is not the data URL of a picture.
+    """
+    try:
+        data = base64.b64decode(entry.removeprefix(PNG_PREFIX), validate=True)
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            return prepare(image, size).picture
+    except (binascii.Error, UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise BadInput(
+            f"a drawing is given as the data URL of a PNG, '{PNG_PREFIX}…', not '{entry:.40}'; "
+            "steer.generators.ddim.as_entry makes one of any picture"
+        ) from error
+
+
+def fingerprint(network: DenoisingNetwork, config: DDIMConfig) -> str:
+    """Return a hash of a network's weights and of all that decides what they draw."""
+    parts = {"network": asdict(network.config), "config": asdict(config)}
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def write_model(
+    folder: Path, network: DenoisingNetwork, config: DDIMConfig, *, dtype: torch.dtype = torch.float16
+) -> None:
+    """Write ``config.json`` and ``weights.safetensors`` into a folder that is there."""
+    weights = {name: tensor.to(dtype) for name, tensor in network.state_dict().items()}
+    write_tensors(folder / WEIGHTS, weights, {"generator": GENERATOR, "schema": SCHEMA})
+    stored = {"generator": GENERATOR, "schema": SCHEMA, "network": asdict(network.config), **asdict(config)}
+    write_text(folder / CONFIG, json.dumps(stored, indent=2) + "\n")
+
+
+def load(folder: Path | None) -> DDIM:
+    """Load a diffusion model from a folder that `write_model`, `convert_diffusers` or a pipeline of diffusers wrote.
+
+    Raises:
+        BadInput: there is no folder, or it lacks a file.
+        BrokenFile: the files are corrupted, of a newer schema, or do not fit each other.
+    """
+    if folder is None:
+        raise BadInput("'ddim' comes without weights; give a folder of a trained model, or load 'aviary-ddim'")
+    if (folder / "model_index.json").is_file():
+        return DDIM(*read_diffusers(folder), home=folder)
+    path = folder / CONFIG
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if stored.pop("schema") > SCHEMA:
+            raise BrokenFile(f"'{path}' has a newer schema than {SCHEMA}; update latent-steer to read it")
+        stored.pop("generator")
+        shape = stored.pop("network")
+        network = DenoisingNetwork(NetworkConfig(vocabulary=tuple(shape.pop("vocabulary")), **shape))
+        config = DDIMConfig(**stored)
+        tensors, _ = read_tensors(folder / WEIGHTS)
+        network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+        return DDIM(network, config, home=folder)
+    except FileNotFoundError as error:
+        raise BadInput(f"the folder '{folder}' has no config.json, so it is no generator") from error
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise BrokenFile(
+            f"'{path}' and '{WEIGHTS}' beside it are no diffusion model ({error}); fetch or make both again"
+        ) from error
+
+
+def convert_diffusers(source: Path, out: Path) -> Path:
+    """Convert an unconditional DDPM in the layout of diffusers to a model folder.
+
+    Args:
+        source: a folder with ``unet`` and ``scheduler`` in it, or with the files of both. Weights in safetensors.
+        out: the folder to write; made where it is missing.
+
+    Returns:
+        ``out``, for `steer.load_generator`.
+
+    Raises:
+        BadInput: a file is missing, or it is no unconditional model of RGB pictures.
+        BrokenFile: a file is corrupted.
+    """
+    network, config = read_diffusers(source)
+    out.mkdir(parents=True, exist_ok=True)
+    write_model(out, network, config, dtype=torch.float32)
+    return out
+
+
+def read_diffusers(source: Path) -> tuple[DenoisingNetwork, DDIMConfig]:
+    """Read an unconditional DDPM in the layout of diffusers; arguments and errors as `convert_diffusers`."""
+    places = {name: source / name if (source / name).is_dir() else source for name in ("unet", "scheduler")}
+    unet = _read_json(places["unet"] / CONFIG)
+    schedule = _read_json(places["scheduler"] / "scheduler_config.json")
+    if unet.get("_class_name") != "UNet2DModel" or unet.get("in_channels", 3) != 3 or unet.get("num_class_embeds"):
+        raise BadInput(
+            f"'{places['unet']}' is no unconditional model of RGB pictures (a UNet2DModel without classes, of 3 "
+            f"channels); it is a {unet.get('_class_name')} of {unet.get('in_channels')} channels"
+        )
+    shape = NetworkConfig("UNet2DModel", _public(unet), resolution=int(unet["sample_size"]))
+    try:
+        network = DenoisingNetwork(shape)
+        tensors, _ = read_tensors(places["unet"] / "diffusion_pytorch_model.safetensors")
+        network.unet.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise BrokenFile(f"the weights in '{places['unet']}' do not fit its config.json ({error})") from error
+    return network, DDIMConfig(_public(schedule), clean=None, low_levels=0)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise BadInput(f"there is no '{path}'; give a folder as diffusers saves it, with unet and scheduler") from error
+    except (ValueError, UnicodeDecodeError) as error:
+        raise BrokenFile(f"'{path}' is no configuration ({error}); fetch it again") from error
+
+
+def _public(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if not name.startswith("_")}

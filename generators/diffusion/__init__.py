@@ -1,0 +1,1 @@
+"""Diffusion: noise schedules, the deterministic sampler on explicit noise levels, and its exact inverse."""

@@ -1,0 +1,427 @@
+"""Train a small diffusion model: a U-Net that predicts v, told a caption and shown a sketch or a layout.
+
+After Ho et al. (2020), arXiv 2006.11239; Nichol and Dhariwal (2021), arXiv 2102.09672 (cosine schedule); Salimans and
+Ho (2022), arXiv 2202.00512 (v prediction); Hang et al. (2023), arXiv 2303.09556 (min-SNR weights); Ho and Salimans
+(2022), arXiv 2207.12598 (guidance without a classifier).
+"""
+
+import math
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from steer.errors import BadInput
+from steer.files import write_text
+from steer.generators.biggan import channels_last
+from steer.generators.ddim import DDIMConfig, write_model
+from steer.generators.diffusion.network import DRAWING_PLANES, DenoisingNetwork, NetworkConfig, as_drawing
+from steer.generators.diffusion.schedule import Levels, Schedule
+from steer.generators.diffusion.stepper import Denoiser, Stepper, sample
+from steer.generators.training.captioned import Captioned, captioned, part_of
+from steer.generators.training.run import AVIARY, Progress, keep_running, share_done, tile
+
+SIDE = 32
+"""Height and width at which the U-Net works at most; larger pictures are folded into channels."""
+
+SHEET_STEPS, SHEET_GUIDANCE = 12, 2.0
+
+
+@dataclass(frozen=True)
+class DDIMTraining:
+    """What a training run is made of.
+
+    Attributes:
+        data: "aviary", or a folder with one sub-folder of pictures per class, whose names are the captions.
+        pictures: how many pictures of the aviary to train on.
+        data_seed: which ones.
+        drawn: of how many of them there are a sketch and a layout.
+        resolution: height and width, in pixels; a power of two from 16 up.
+        channels: channels of the U-Net from its outer level to its bottleneck.
+        levels: how many noise levels there are.
+        batch: pictures a step.
+        minutes: how long to train; the schedules follow the clock. None: until ``steps``.
+        steps: how many steps to train, where ``minutes`` is None.
+        seed: seeds everything.
+        threads: CPU threads.
+        device: "auto" (a GPU where there is one), "cpu", "cuda", ...
+        learning_rate: before its decay.
+        warm_steps: steps in which it rises, also after a resume, while the optimiser has no memory.
+        decay_from: fraction of the run after which it falls, to a twentieth at its end.
+        memory: steps over which the weights are averaged in the end.
+        largest_weight: where the signal-to-noise ratio plus 1, by which levels are weighted, is cut off.
+        no_caption: share of the pictures that come without a caption.
+        part_caption: share of those with one that come with a part of it.
+        no_drawing: share of the pictures that come without a drawing.
+        checkpoint_minutes: minutes between checkpoints.
+        sheet_steps: steps between sample sheets.
+        measure_steps: steps between measurements of how well captions are obeyed.
+    """
+
+    data: str = AVIARY
+    pictures: int = 24_000
+    data_seed: int = 0
+    drawn: int = 8_000
+    resolution: int = 64
+    channels: tuple[int, ...] = (48, 64, 128, 160)
+    levels: int = 1000
+    batch: int = 32
+    minutes: float | None = 110.0
+    steps: int = 10_000
+    seed: int = 0
+    threads: int = 2
+    device: str = "auto"
+    learning_rate: float = 8e-4
+    warm_steps: int = 200
+    decay_from: float = 0.6
+    memory: int = 1_000
+    largest_weight: float = 5.0
+    no_caption: float = 0.2
+    part_caption: float = 0.3
+    no_drawing: float = 0.5
+    checkpoint_minutes: float = 5.0
+    sheet_steps: int = 500
+    measure_steps: int = 2_000
+
+    def network(self, vocabulary: Sequence[str], *, drawing: bool) -> NetworkConfig:
+        """Return the shape of the network for the words and drawings of the data.
+
+        Raises:
+            BadInput: resolution and channels do not fit.
+        """
+        fold = max(1, self.resolution // SIDE)
+        side, depth = self.resolution // fold, len(self.channels)
+        if self.resolution < 16 or self.resolution & (self.resolution - 1) or depth < 2 or side < 2**depth:
+            raise BadInput(
+                f"a resolution is a power of two from 16 up, and {side} pixels take 2 to {int(math.log2(side))} "
+                f"channel counts; not {self.resolution} and {depth}"
+            )
+        if any(width < 32 or width % 16 for width in self.channels):
+            raise BadInput(f"channel counts are multiples of 16 from 32 up, not {self.channels}")
+        looking = min(2, depth - 1)  # the lowest levels attend to words
+        plain = ["DownBlock2D"] * (depth - looking)
+        planes = (3 + DRAWING_PLANES * drawing) * fold**2
+        width = 128
+        unet = {
+            "sample_size": side,
+            "in_channels": planes,
+            "out_channels": 3 * fold**2,
+            "block_out_channels": list(self.channels),
+            "down_block_types": plain + ["SimpleCrossAttnDownBlock2D"] * looking,
+            "mid_block_type": "UNetMidBlock2DSimpleCrossAttn",
+            "up_block_types": ["SimpleCrossAttnUpBlock2D"] + ["UpBlock2D"] * (depth - 1),
+            "layers_per_block": 1,
+            "norm_num_groups": 16,
+            "attention_head_dim": 32,
+            "cross_attention_dim": width,
+            "resnet_time_scale_shift": "scale_shift",
+            # Words also join the time embedding, which reaches every block.
+            "addition_embed_type": "text",
+            "addition_embed_type_num_heads": 4,
+        }
+        return NetworkConfig(
+            kind="UNet2DConditionModel",
+            unet=unet,
+            resolution=self.resolution,
+            fold=fold,
+            drawing=drawing,
+            vocabulary=tuple(vocabulary),
+            width=width,
+        )
+
+
+class Trainer:
+    """Everything that changes during a run.
+
+    Args:
+        config: what the run is made of.
+        data: what to learn from.
+    """
+
+    def __init__(self, config: DDIMTraining, data: Captioned) -> None:
+        if config.batch < 1:
+            raise BadInput(f"a batch has at least 1 picture, not {config.batch}")
+        torch.manual_seed(config.seed)
+        self.config, self.data = config, data
+        self.rng = torch.Generator().manual_seed(config.seed)
+        self.device = best_device(config.device)
+        self.schedule = Schedule.cosine(config.levels)
+        self.alpha_bars = self.schedule.alpha_bars.float().to(self.device)
+        self.shape = config.network(data.vocabulary.words, drawing=bool(data.drawings))
+        self.network, self.average = DenoisingNetwork(self.shape), DenoisingNetwork(self.shape)
+        nn.init.zeros_(self.network.unet.conv_out.weight)
+        self.average.load_state_dict(self.network.state_dict())
+        for module in (self.network, self.average):
+            channels_last(module.to(self.device))
+        self.average.eval().requires_grad_(False)
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), config.learning_rate, (0.9, 0.99), weight_decay=0.0, fused=True
+        )
+        self.step_number, self.seconds, self.steps_here = 0, 0.0, 0
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """What a checkpoint holds."""
+        return {"network": self.network, "average": self.average}
+
+    @property
+    def done(self) -> float:
+        """The share of the run that is over, by the clock or by steps."""
+        return share_done(self.seconds, self.config.minutes, self.step_number, self.config.steps)
+
+    def step(self) -> dict[str, float]:
+        """Make one step, and return the loss: over all levels, and over the quarters from clean to noise."""
+        self._schedule()
+        images, captions, drawing = self._batch()
+        # One level from each of as many equal parts as there are pictures: the loss varies less from step to step.
+        places = (torch.arange(len(images)) + torch.rand(len(images), generator=self.rng)) / len(images)
+        level = (places[torch.randperm(len(images), generator=self.rng)] * self.config.levels).long().to(self.device)
+        noise = torch.randn(images.shape, generator=self.rng).to(self.device)
+        r, n = (each[level, None, None, None].sqrt() for each in (self.alpha_bars, 1 - self.alpha_bars))
+        with self._precision():
+            prompt = self.network.read(captions)
+            predicted = self.network(r * images + n * noise, level, prompt, drawing).float()
+        missed = (predicted - (r * noise - n * images)).square().mean((1, 2, 3))
+        # Min-SNR weights of the clean picture's error, with 1 added to the ratio as v prediction has it: without it the
+        # top levels, where a picture's colours are decided, would count for nothing.
+        ratio = 1 / (1 - self.alpha_bars[level])  # signal to noise, plus 1
+        loss = (missed * ratio.clamp(max=self.config.largest_weight) / ratio).mean()
+        self.optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimiser.step()
+        self._follow()
+        self.step_number, self.steps_here = self.step_number + 1, self.steps_here + 1
+        quarter = level * 4 // self.config.levels
+        parts = {f"missed_{each + 1}": float(missed.detach()[quarter == each].mean()) for each in quarter.unique()}
+        return {"loss": float(loss.detach()), **parts}
+
+    def _batch(self) -> tuple[Tensor, list[str], Tensor | None]:
+        """Draw pictures in [-1, 1], captions ("" for none), and what is shown of drawings."""
+        config, data, rng = self.config, self.data, self.rng
+        shown = torch.rand(config.batch, generator=rng) >= config.no_drawing if data.drawn else torch.zeros(0).bool()
+        rows = torch.randint(len(data), (config.batch,), generator=rng)
+        if data.drawn:
+            rows = torch.where(shown, rows % data.drawn, rows)
+        images = _unit(data.images[rows])
+        captions = [self._caption(row) for row in rows.tolist()]
+        drawing = None
+        if data.drawn:
+            kinds = list(data.drawings)
+            kind = torch.randint(len(kinds), (config.batch,), generator=rng)
+            drawing = torch.zeros(config.batch, DRAWING_PLANES, *images.shape[2:])
+            for number, name in enumerate(kinds):
+                these = shown & (kind == number)
+                drawing[these] = as_drawing(data.drawings[name][rows[these]].float() / 255, name)
+            drawing = drawing.to(self.device)
+        return images.to(self.device), captions, drawing
+
+    def _caption(self, row: int) -> str:
+        chance = float(torch.rand((), generator=self.rng))
+        if chance < self.config.no_caption:
+            return ""
+        caption = self.data.describe(row, self.rng)
+        whole = chance >= self.config.no_caption + (1 - self.config.no_caption) * self.config.part_caption
+        return caption if whole else part_of(caption, self.rng)
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=has_bfloat16(self.device))
+
+    def _schedule(self) -> None:
+        start = self.config.decay_from
+        fall = min(max((self.done - start) / (1 - start), 0.0), 1.0)
+        rise = min((self.steps_here + 1) / self.config.warm_steps, 1.0)
+        self.optimiser.param_groups[0]["lr"] = self.config.learning_rate * rise * (1 - 0.95 * fall)
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Move the average: over few steps at first, so that it forgets the beginning."""
+        decay = min((1 + self.step_number) / (10 + self.step_number), 1 - 1 / self.config.memory)
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - decay)
+
+    def denoiser(self, captions: Sequence[str], drawing: Tensor | None, guidance: float) -> Denoiser:
+        """Return the averaged network with captions, drawings and guidance put in."""
+        prompt, none = self.average.read(captions), self.average.read([""] * len(captions))
+
+        def denoise(x: Tensor, level: int) -> Tensor:
+            told = self.average(x, level, prompt, drawing)
+            if guidance == 1:
+                return told
+            blank = None if drawing is None else torch.zeros_like(drawing)
+            return torch.lerp(self.average(x, level, none, blank), told, guidance)
+
+        return denoise
+
+    @torch.no_grad()
+    def paint(
+        self, captions: Sequence[str], drawing: Tensor | None = None, *, guidance: float = 1.0, seed: int = 0
+    ) -> Tensor:
+        """Draw one picture a caption ("" for none), (batch, 3, height, width) in [0, 1] on the CPU."""
+        stepper = Stepper(self.schedule, Levels.spread(self.config.levels, SHEET_STEPS), "v")
+        shape = (len(captions), 3, self.config.resolution, self.config.resolution)
+        noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(self.device)
+        if self.data.drawings and drawing is None:
+            drawing = torch.zeros(len(captions), DRAWING_PLANES, *shape[2:])
+        shown = None if drawing is None else drawing.to(self.device)
+        x = sample(self.denoiser(captions, shown, guidance), noise, stepper)
+        return ((x.cpu() + 1) / 2).clamp(0, 1)
+
+    def sheet(self) -> Image.Image:
+        """Draw a row without words, a row of captions, and for each kind of drawing the drawings and what they gave."""
+        columns, rng = 8, torch.Generator().manual_seed(1)
+        captions = [self.data.describe(row % len(self.data), rng) for row in range(columns)]
+        rows = [self.paint([""] * columns), self.paint(captions, guidance=SHEET_GUIDANCE)]
+        for name, drawn in self.data.drawings.items():
+            pictures = drawn[:columns].float() / 255
+            shown = as_drawing(pictures, name)
+            rows += [pictures, self.paint([""] * len(pictures), shown, guidance=SHEET_GUIDANCE)]
+        return tile(torch.cat(rows), columns)
+
+    def measures(self) -> dict[str, float]:
+        """Measure how well captions of new birds are obeyed, where that is due."""
+        due = self.step_number % self.config.measure_steps == 0 or self.done >= 1
+        return obedience(self) if due and self.config.data == AVIARY else {}
+
+
+def _unit(levels: Tensor) -> Tensor:
+    """Return uint8 pictures in [-1, 1]."""
+    return levels.float().div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
+
+
+def best_device(name: str) -> torch.device:
+    """Return the device of a name; "auto" is a GPU where there is one."""
+    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a device multiplies bfloat16 faster than float32."""
+    if device.type == "cpu":
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def obedience(trainer: Trainer, count: int = 48) -> dict[str, float]:
+    """Measure by the critic how well captions of new birds are obeyed; see `steer.generators.aviary.obedience`.
+
+    For watching only: what is reported comes from the judge.
+    """
+    from steer.generators.aviary.factors import sample_factors
+    from steer.generators.aviary.obedience import captions_obeyed, captions_of
+    from steer.generators.shipped_models import aviary_critic
+
+    birds = sample_factors(seeds=range(10_000, 10_000 + count))
+    pictures = trainer.paint(captions_of(birds), guidance=SHEET_GUIDANCE)
+    return {f"obeyed_{name}": share for name, share in captions_obeyed(pictures, birds, aviary_critic()).items()}
+
+
+def prepare(config: DDIMTraining, progress: Progress | None = None) -> Trainer:
+    """Draw or read the data, and return a fresh run.
+
+    Raises:
+        BadInput: the data or the options cannot be used.
+    """
+    data = captioned(
+        config.data,
+        config.resolution,
+        pictures=config.pictures,
+        data_seed=config.data_seed,
+        drawn=config.drawn,
+        progress=progress,
+    )
+    return Trainer(config, data)
+
+
+def train_ddim(config: DDIMTraining, out: Path, progress: Progress | None = None) -> Path:
+    """Train a diffusion model and export it.
+
+    Writes ``checkpoint.safetensors``, ``metrics.jsonl`` and ``sheet-*.png`` into ``out`` as it goes, and the model
+    into ``out/model``. Where ``out`` holds a checkpoint, goes on from it; more minutes than before make it go on
+    after its end.
+
+    Args:
+        config: what the run is made of.
+        out: an empty folder, or one of an interrupted run; made where it is missing.
+        progress: called with pictures of the aviary that are drawn and how many there will be, then with
+            thousandths of the run that are done and 1000; it may raise to stop.
+
+    Returns:
+        The model's folder.
+
+    Raises:
+        BadInput: the data, the options or the checkpoint cannot be used.
+    """
+    torch.set_num_threads(config.threads)
+    trainer = prepare(config, progress)
+    keep_running(
+        trainer, out, sheet_steps=config.sheet_steps, checkpoint_minutes=config.checkpoint_minutes, progress=progress
+    )
+    return export(trainer, out / "model")
+
+
+CARD = """# {name}
+
+A diffusion model of {resolution}×{resolution} pictures: a U-Net with {parameters:.1f} million parameters that predicts
+v on the cosine schedule with {levels} noise levels, told words by a text encoder that was trained with it.
+
+- Words it knows: {words}.
+- Drawings it follows: {drawings}.
+- Trained by `steer train ddim --data {data}` from scratch: {steps:,} steps of {batch} pictures in {minutes:.0f}
+  minutes on {device}, seed {seed}. No picture from anywhere else was used.
+- {no_caption:.0%} of the pictures came without a caption and {no_drawing:.0%} without a drawing, so that it also draws
+  unasked, and guidance can tell both apart; {part_caption:.0%} of the captions were cut short.
+- `weights.safetensors`: the running average of the network, float16.
+- Limits: it knows this one world. Its pictures are not photographs and say nothing about real birds.
+"""
+
+
+def export(trainer: Trainer, folder: Path) -> Path:
+    """Write the averaged network as a model that `steer.load_generator` reads.
+
+    Args:
+        trainer: a run, finished or not.
+        folder: where to; made where it is missing, files in it replaced one by one.
+
+    Returns:
+        The folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    config, shape = trainer.config, trainer.shape
+    aviary = config.data == AVIARY
+    write_model(
+        folder,
+        trainer.average,
+        DDIMConfig(
+            schedule={
+                "num_train_timesteps": config.levels,
+                "beta_schedule": "squaredcos_cap_v2",
+                "prediction_type": "v_prediction",
+                "timestep_spacing": "trailing",
+                "clip_sample": False,
+            },
+            measurer="aviary-judge" if aviary else "picture",
+        ),
+    )
+    card = CARD.format(
+        name="aviary-ddim" if aviary else folder.name,
+        resolution=shape.resolution,
+        parameters=sum(each.numel() for each in trainer.average.parameters()) / 1e6,
+        levels=config.levels,
+        words=", ".join(shape.vocabulary),
+        drawings=" and ".join(trainer.data.drawings) or "none",
+        data=AVIARY if aviary else "FOLDER",
+        steps=trainer.step_number,
+        batch=config.batch,
+        minutes=trainer.seconds / 60,
+        device=f"{config.threads} CPU threads" if trainer.device.type == "cpu" else "one GPU",
+        seed=config.seed,
+        no_caption=config.no_caption,
+        no_drawing=config.no_drawing,
+        part_caption=config.part_caption,
+    )
+    write_text(folder / "README.md", card)
+    return folder

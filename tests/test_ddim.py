@@ -1,0 +1,330 @@
+"""Diffusion models as generators: they keep every promise, and each space does what its name says."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+import steer
+from steer.backend import Sampler, Stage
+from steer.errors import BadInput, BrokenFile
+from steer.generator import Generator
+from steer.generators.ddim import (
+    DDIM,
+    REFERENCE_WIDTH,
+    DDIMConfig,
+    as_entry,
+    convert_diffusers,
+    load,
+    read_entry,
+    write_model,
+)
+from steer.generators.diffusion.network import DenoisingNetwork, Passage
+from steer.generators.diffusion.schedule import CLEAN
+from steer.generators.diffusion.stepper import sample
+from steer.generators.diffusion.words import UnknownWords
+from steer.generators.training.ddim import DDIMTraining
+from steer.knob import LinearKnob
+from steer.steering import Steering
+from steer.testing import check_generator
+
+WORDS = ("a", "blue", "left", "owl", "red", "wren")
+SHORT = Sampler(steps=2)
+V = {"beta_schedule": "squaredcos_cap_v2", "prediction_type": "v_prediction"}
+
+
+def network(*, vocabulary: tuple[str, ...] = WORDS, drawing: bool = True) -> DenoisingNetwork:
+    torch.manual_seed(0)
+    shape = DDIMTraining(resolution=16, channels=(32, 32)).network(vocabulary, drawing=drawing)
+    return DenoisingNetwork(shape)
+
+
+@pytest.fixture(scope="module")
+def generator() -> Generator:
+    return Generator(DDIM(network(), DDIMConfig(V)), name="tiny")
+
+
+@pytest.fixture(scope="module")
+def unconditional(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of an unconditional DDPM as diffusers saves it."""
+    from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
+
+    torch.manual_seed(1)
+    unet = UNet2DModel(
+        sample_size=16,
+        block_out_channels=(32, 64),
+        layers_per_block=1,
+        norm_num_groups=16,
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+    )
+    folder = tmp_path_factory.mktemp("ddpm")
+    DDPMPipeline(unet, DDPMScheduler(num_train_timesteps=100, clip_sample=True)).save_pretrained(folder)
+    return folder
+
+
+def direction(generator: Generator, space: str, length: float = 1.0) -> LinearKnob:
+    values = torch.randn(generator.spaces[space].shape, generator=torch.Generator().manual_seed(0))
+    return LinearKnob("a direction", space, values * length)
+
+
+def test_it_keeps_every_promise_of_a_generator(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = DDIM(network(), DDIMConfig(V, low_levels=0))
+    stepper = backend.stepper
+    monkeypatch.setattr(backend, "stepper", lambda sampler=None: stepper(sampler or SHORT))
+    check_generator(Generator(backend, name="tiny"))
+
+
+def test_an_unconditional_model_of_diffusers_keeps_them_too(
+    unconditional: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = load(convert_diffusers(unconditional, tmp_path))
+    stepper = backend.stepper
+    monkeypatch.setattr(backend, "stepper", lambda sampler=None: stepper(sampler or SHORT))
+    assert set(backend.spaces) == {"noise", "bottleneck", "bottleneck.p"}
+    check_generator(Generator(backend, name="ddpm"))
+
+
+def test_its_pictures_are_those_of_diffusers(unconditional: Path, tmp_path: Path) -> None:
+    from diffusers import DDIMScheduler, UNet2DModel
+
+    generator = Generator(load(convert_diffusers(unconditional, tmp_path)), name="ddpm")
+    assert load(unconditional).fingerprint == generator.fingerprint
+    latent = generator.sample([0, 1])
+    unet = UNet2DModel.from_pretrained(unconditional, subfolder="unet").eval()
+    scheduler = DDIMScheduler.from_pretrained(unconditional, subfolder="scheduler", clip_sample=False)
+    scheduler.set_timesteps(10)
+    x = latent["noise"]
+    with torch.no_grad():
+        for t in scheduler.timesteps:
+            x = scheduler.step(unet(x, t).sample, t, x).prev_sample
+        ours = generator.decode(latent, sampler=Sampler(steps=10, spacing="leading"))
+    assert torch.allclose(ours, ((x + 1) / 2).clamp(0, 1), atol=1e-5)
+
+
+def test_its_stages_are_those_of_the_stepper(generator: Generator) -> None:
+    latent = generator.sample([0, 1], condition={"prompt": "a red owl"})
+    backend: Any = generator.backend
+    with torch.no_grad():
+        ours = generator.decode(latent, sampler=SHORT)
+        plain = sample(backend.denoiser(latent), latent["noise"], backend.stepper(SHORT))
+    assert torch.equal(ours, ((plain + 1) / 2).clamp(0, 1))
+
+
+def test_a_prompt_changes_the_picture_and_keeps_the_noise(generator: Generator) -> None:
+    open_ended, owl = generator.sample([3]), generator.sample([3], condition={"prompt": "a red owl"})
+    assert torch.equal(open_ended["noise"], owl["noise"])
+    assert not torch.equal(open_ended["prompt"], owl["prompt"])
+    with torch.no_grad():
+        assert not torch.equal(generator.decode(open_ended, sampler=SHORT), generator.decode(owl, sampler=SHORT))
+
+
+def test_unasked_a_step_is_one_pass_and_guided_two(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    passes: list[int] = []
+    output = Passage.output
+
+    def counted(self: Passage, change: Callable[[Tensor], Tensor]) -> Tensor:
+        passes.append(1)
+        return output(self, change)
+
+    monkeypatch.setattr(Passage, "output", counted)
+    with torch.no_grad():
+        steps = len(generator.backend.stages(generator.sample([0]), SHORT))
+        generator.decode(generator.sample([0]), sampler=SHORT)
+        assert len(passes) == steps
+        generator.decode(generator.sample([0], condition={"prompt": "owl"}), sampler=SHORT)
+        assert len(passes) == 3 * steps
+
+
+def test_guidance_of_one_is_none_and_of_nought_forgets_what_was_asked(generator: Generator) -> None:
+    latent = generator.sample([0], condition={"prompt": "a red owl"})
+    backend: Any = generator.backend
+    x = latent["noise"]
+    with torch.no_grad():
+        told = backend.network(x, 500, latent["prompt"], latent["drawing"])
+        open_ended = backend.network(x, 500, generator.sample([0])["prompt"], latent["drawing"])
+        for guidance, expected in ((1.0, told), (0.0, open_ended), (3.0, open_ended + 3 * (told - open_ended))):
+            guided = latent.with_values("guidance", torch.tensor([[guidance]]))
+            assert torch.allclose(backend.denoiser(guided)(x, 500), expected, atol=1e-5)
+
+
+def test_weights_mix_phrases_and_a_phrase_knob_leads_from_one_to_the_other(generator: Generator) -> None:
+    backend: Any = generator.backend
+    owl, wren = backend.phrase("a red owl"), backend.phrase("a blue wren")
+    assert torch.allclose(backend.phrase("a red owl | a blue wren: 3"), (owl + 3 * wren) / 4, atol=1e-6)
+    knob = backend.phrase_knob("a blue wren", "a red owl")
+    values = owl[None]
+    assert torch.allclose(values + knob.displacement(values, torch.ones(1)), wren[None], atol=1e-6)
+
+
+def test_words_that_cannot_be_used_are_said(generator: Generator) -> None:
+    with pytest.warns(UnknownWords, match="majestic"):
+        generator.sample([0], condition={"prompt": "a majestic owl"})
+    for prompt in ("", "majestic", "owl: 0"):
+        with pytest.raises(BadInput):
+            generator.sample([0], condition={"prompt": prompt})
+
+
+def test_a_drawing_travels_as_text_and_its_strength_fades_it_out(generator: Generator, tmp_path: Path) -> None:
+    image = Image.new("L", (32, 32), 255)
+    image.paste(0, (8, 8, 24, 24))
+    entry = as_entry(image, (16, 16))
+    assert json.loads(json.dumps(entry)) == entry
+    assert read_entry(entry, (16, 16)).shape == (1, 3, 16, 16)
+    plain, sketched = generator.sample([0]), generator.sample([0], condition={"sketch": entry})
+    laid = generator.sample([0], condition={"layout": entry})
+    assert sketched["drawing"][0, 3].eq(1).all()
+    assert laid["drawing"][0, 3].eq(-1).all()
+    assert not plain["drawing"].any()
+    with torch.no_grad():
+        faded = sketched.with_values("strength", torch.zeros(1, 1))
+        assert torch.allclose(generator.decode(faded, sampler=SHORT), generator.decode(plain, sampler=SHORT), atol=1e-5)
+        unlike = generator.decode(sketched, sampler=SHORT) - generator.decode(laid, sampler=SHORT)
+    assert float(unlike.abs().max()) > 1e-3
+
+
+@pytest.mark.parametrize("entry", ["", "sketch.png", "data:image/png;base64,AAAA", "data:image/png;base64,ü"])
+def test_a_drawing_that_is_none_is_refused(generator: Generator, entry: str) -> None:
+    with pytest.raises(BadInput, match="data URL"):
+        generator.sample([0], condition={"sketch": entry})
+
+
+def test_two_drawings_for_one_picture_are_refused(generator: Generator) -> None:
+    entry = as_entry(Image.new("L", (16, 16)), (16, 16))
+    with pytest.raises(BadInput, match="either sketch or layout"):
+        generator.sample([0], condition={"sketch": entry, "layout": entry})
+
+
+def test_the_encoder_is_run_once_for_both_branches(generator: Generator) -> None:
+    backend: Any = generator.backend
+    runs: list[str] = []
+    hooks = [
+        module.block.register_forward_hook(lambda *_, name=name: runs.append(name))
+        for name, module in backend.network.unet.named_children()
+        if name in ("conv_in", "mid_block")
+    ]
+    latent = generator.sample([0])
+    with torch.no_grad():
+        generator.decode(latent, Steering([(direction(generator, "bottleneck.p"), 1.0)]), sampler=SHORT)
+    for hook in hooks:
+        hook.remove()
+    steps = len(backend.stages(latent, SHORT))
+    assert runs == ["conv_in", "mid_block"] * steps
+
+
+def test_bottleneck_p_moves_the_clean_picture_and_not_the_noise(generator: Generator) -> None:
+    backend: Any = generator.backend
+    latent, knob = generator.sample([0]), direction(generator, "bottleneck.p")
+    stepper = backend.stepper(SHORT)
+    stage = backend.stages(latent, SHORT)[0]
+    t, s = stepper.levels.down[0]
+    with torch.no_grad():
+        start = backend.begin(latent, SHORT)
+        plain = backend.advance(start, stage, Steering())
+        turned = backend.advance(start, stage, Steering([(knob, 1.0)]))
+        # By hand: a second run of the network with the values moved, in the units of the step's width.
+        width = (stage.interval[1] - stage.interval[0]) / REFERENCE_WIDTH
+        moved = Passage(backend.network, (latent["noise"], t, latent["prompt"], latent["drawing"]))
+        output = moved.output(lambda h: h + width * knob.direction)
+    guess = stepper.guess(latent["noise"], output, t)
+    assert torch.allclose(turned.tensors["guess"], guess, atol=1e-4)
+    root = math.sqrt(stepper.schedule.alpha_bar(s))
+    expected = plain.tensors["x"] + root * (guess - plain.tensors["guess"])
+    assert torch.allclose(turned.tensors["x"], expected, atol=1e-4)
+
+
+def test_a_turn_in_the_bottleneck_is_the_same_in_both_passes_of_guidance(generator: Generator) -> None:
+    backend: Any = generator.backend
+    latent, knob = generator.sample([0], condition={"prompt": "a red owl"}), direction(generator, "bottleneck")
+    stage = Stage(0, (0.0, 1.0), frozenset({"bottleneck"}))
+    blank = generator.sample([0])
+
+    def at(told: Any) -> Tensor:
+        passage = Passage(backend.network, (latent["noise"], 500, told["prompt"], told["drawing"]))
+        return passage.output(lambda h: h + knob.direction)
+
+    from steer.generators.ddim import _Bend
+
+    with torch.no_grad():
+        told = {name: latent[name] for name in backend.told}
+        guided, _ = backend._predict(latent["noise"], 500, told, _Bend(Steering([(knob, 1.0)]), stage))
+        plain = at(blank)
+        expected = plain + latent["guidance"][0] * (at(latent) - plain)
+    assert torch.allclose(guided, expected, atol=1e-4)
+
+
+def test_fresh_noise_belongs_to_the_row_and_not_to_its_place(generator: Generator) -> None:
+    fresh = Sampler(steps=2, eta=1.0)
+    together, alone = generator.sample([5, 6]), generator.sample([6])
+    with torch.no_grad():
+        assert torch.allclose(
+            generator.decode(together, sampler=fresh)[1:], generator.decode(alone, sampler=fresh), atol=1e-5
+        )
+        assert not torch.allclose(generator.decode(alone, sampler=fresh), generator.decode(alone, sampler=SHORT))
+
+
+def test_the_last_stage_ends_at_the_clean_picture(generator: Generator) -> None:
+    latent = generator.sample([0])
+    state = generator.backend.begin(latent, SHORT)
+    with torch.no_grad():
+        for stage in generator.backend.stages(latent, SHORT):
+            state = generator.backend.advance(state, stage, Steering())
+    assert int(state.tensors["times"][0, 0]) == CLEAN
+    assert torch.equal(state.tensors["x"], state.tensors["guess"])
+
+
+@pytest.mark.parametrize("steps", [0, 1001])
+def test_a_number_of_steps_that_cannot_be_is_refused(generator: Generator, steps: int) -> None:
+    with pytest.raises(BadInput, match="1 to 1000"):
+        generator.decode(generator.sample([0]), sampler=Sampler(steps=steps))
+
+
+def test_a_model_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    config = DDIMConfig(V, guidance=3.0, measurer="aviary-judge")
+    write_model(tmp_path, network(), config, dtype=torch.float32)
+    generator = steer.load_generator(tmp_path, device="cpu")
+    assert generator.fingerprint == DDIM(network(), config).fingerprint
+    assert generator.backend.measurer == "aviary-judge"
+    assert float(generator.sample([0])["guidance"]) == 3.0
+
+
+def test_guidance_and_strength_are_knobs(generator: Generator) -> None:
+    backend: Any = generator.backend
+    knobs = backend.setting_knobs()
+    latent = generator.sample([0], condition={"prompt": "a red owl"})
+    with torch.no_grad():
+        turned = generator.decode(latent, Steering([(knobs["guidance"], 2.0)]), sampler=SHORT)
+        strong = latent.with_values("guidance", latent["guidance"] + 2)
+        assert torch.equal(turned, generator.decode(strong, sampler=SHORT))
+    assert knobs["strength"].range == (-1.0, 0.0)
+
+
+def test_a_broken_folder_is_named(tmp_path: Path) -> None:
+    write_model(tmp_path, network(), DDIMConfig(V))
+    stored = json.loads((tmp_path / "config.json").read_text())
+    for change in ({"schema": 99}, {"network": {}}, {"unheard": 1}, {"network": None}):
+        (tmp_path / "config.json").write_text(json.dumps(stored | change))
+        with pytest.raises(BrokenFile):
+            load(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    (tmp_path / "weights.safetensors").unlink()
+    with pytest.raises(BadInput):
+        load(tmp_path)
+    with pytest.raises(BadInput, match="without weights"):
+        load(None)
+
+
+def test_only_unconditional_models_of_diffusers_are_converted(tmp_path: Path, unconditional: Path) -> None:
+    with pytest.raises(BadInput, match="no "):
+        convert_diffusers(tmp_path, tmp_path / "out")
+    unet = json.loads((unconditional / "unet" / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(unet | {"_class_name": "UNet2DConditionModel"}))
+    (tmp_path / "scheduler_config.json").write_text("{}")
+    with pytest.raises(BadInput, match="unconditional"):
+        convert_diffusers(tmp_path, tmp_path / "out")
