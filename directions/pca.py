@@ -125,8 +125,8 @@ class PCA:
                 f"every direction of '{self.observe}' has the same spread, so there are no principal ones; "
                 f"observe one of: {others}"
             )
-        if self.components < 1 or self.samples < 100 or self.tolerance < 0:
-            raise BadInput("pca takes at least 1 component, 100 samples and a tolerance of 0 degrees")
+        if self.components < 1 or self.samples < 100 or self.tolerance < 0 or self.seed < 0:
+            raise BadInput("pca takes at least 1 component, 100 samples, a tolerance of 0 degrees and a seed of 0")
         size = math.prod(turned.shape)
         if self.observe != self.space:
             if size > LARGEST_SPACE:

@@ -110,6 +110,8 @@ class Probe:
             BadInput: the file is not usable, or the attribute does not vary.
         """
         space = generator.space(self.space)
+        if self.seed < 0:
+            raise BadInput(f"a probe's seed is a whole number from 0 up, not {self.seed}")
         if self.folds < 2 or self.samples < 20 * self.folds:
             raise BadInput(f"a probe takes 2 folds or more with 20 samples each, not {self.samples} in {self.folds}")
         if space.isotropic and math.prod(space.shape) > LARGEST_FIT:

@@ -498,7 +498,7 @@ def load(folder: Path | None) -> DDIM:
         BrokenFile: the files are corrupted, of a newer schema, or do not fit each other.
     """
     if folder is None:
-        raise BadInput("'ddim' comes without weights; give a folder of a trained model, or load 'aviary-ddim'")
+        raise BadInput("'ddim' comes without weights; give a folder, such as `steer train ddim` makes")
     if (folder / "model_index.json").is_file():
         return DDIM(*read_diffusers(folder), home=folder)
     path = folder / CONFIG

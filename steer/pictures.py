@@ -25,6 +25,9 @@ FADED_INK = (124, 122, 128)
 JPEG_LIMIT = 65_000
 """The longest recipe that fits into the one EXIF segment of a JPEG, in bytes."""
 
+LARGEST_SHEET = 200_000_000
+"""The most pixels of a sheet."""
+
 _READABLE = ("PNG", "JPEG", "WEBP", "GIF")
 _OPTIONS: Mapping[str, Mapping[str, Any]] = {
     ".png": {},
@@ -79,7 +82,8 @@ def sheet(
         enlarge: "smooth" for looking, "crisp" to see every pixel as a square.
 
     Raises:
-        BadInput: there are no pictures, columns or scale is below 1, or the number of labels does not fit.
+        BadInput: there are no pictures, columns or scale is below 1, the number of labels does not fit, or the sheet
+            would be too large.
     """
     count, _, height, width = pictures.shape
     if not count:
@@ -101,7 +105,13 @@ def sheet(
     top = gap + (line if column_labels else 0)
     across, down = width + gap, height + gap + (line if captions else 0)
 
-    canvas = Image.new("RGB", (left + columns * across, top + rows * down), PAPER)
+    size = (left + columns * across, top + rows * down)
+    if size[0] * size[1] > LARGEST_SHEET:
+        raise BadInput(
+            f"the sheet would be {size[0]}x{size[1]} pixels, over {LARGEST_SHEET // 1_000_000} million; "
+            "take fewer pictures or a smaller scale"
+        )
+    canvas = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(canvas)
     resampling = Image.Resampling.LANCZOS if enlarge == "smooth" else Image.Resampling.NEAREST
     for index, image in enumerate(to_images(pictures)):

@@ -27,7 +27,7 @@ def parse_seeds(text: str) -> list[int]:
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d{1,15})(?:\s*-\s*(\d{1,15}))?\s*", part)
         if match is None:
-            raise BadInput(f"seeds are whole numbers and ranges such as 1,2,5-10; '{text}' is not")
+            raise BadInput(f"seeds are whole numbers of up to 15 digits and ranges such as 1,2,5-10; '{text}' is not")
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first or last - first >= 1_000_000:
             raise BadInput(f"the range '{part.strip()}' must go up and hold fewer than a million seeds")

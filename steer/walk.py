@@ -29,6 +29,9 @@ EASINGS: Mapping[str, Callable[[float], float]] = {
 }
 FRAMES_AT_ONCE = 8
 
+LONGEST = 3600
+"""The longest walk, in seconds."""
+
 
 @dataclass(frozen=True, eq=False)
 class Keyframe:
@@ -80,6 +83,8 @@ class Walk:
         for keyframe in self.keyframes:
             if not (math.isfinite(keyframe.seconds) and keyframe.seconds > 0):
                 raise BadInput(f"the seconds between keyframes are above 0, not {keyframe.seconds}")
+        if (seconds := sum(keyframe.seconds for keyframe in self.keyframes)) > LONGEST:
+            raise BadInput(f"a walk takes up to {LONGEST} seconds, not {seconds:.3g}; make several")
 
     @classmethod
     def sweep(

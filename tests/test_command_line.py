@@ -298,8 +298,18 @@ MISTAKES = {
     "unknown device": (["sample", "aviary", "--seeds", "0", "--device", "toaster", *SHEET], ["toaster", "cpu"]),
     "walk to nowhere": (["walk", "aviary", "--seeds", "0", "--out", "w.gif"], ["at least two"]),
     "amounts without a knob": (["walk", "aviary", "--seeds", "0,1", "--from", "-3", "--out", "w.gif"], ["--knob"]),
+    "walk of a year": (["walk", "aviary", "--seeds", "0,1", "--seconds", "3e7", "--out", "w.gif"], ["3600"]),
+    "strip of a million": (
+        ["strip", "aviary", "--knob", "hue", "--seeds", "0", "--steps", "1000000", "--out", "s.png"],
+        ["200"],
+    ),
+    "sheet of no end": (["sample", "aviary", "--seeds", "0", "--scale", "1000000", "--out", "s.png"], ["scale"]),
+    "probe before the first seed": (
+        ["find", "probe", "aviary", "--attribute", "hue", "--option", "seed=-4", "--out", "k.safetensors"],
+        ["-4"],
+    ),
     "walk of no time": (["walk", "aviary", "--seeds", "0,1", "--seconds", "-2", "--out", "w.gif"], ["-2"]),
-    "strip of one step": (["strip", "aviary", "--knob", "hue", "--seeds", "0", "--steps", "1", *SHEET], ["at least 2"]),
+    "strip of one step": (["strip", "aviary", "--knob", "hue", "--seeds", "0", "--steps", "1", *SHEET], ["2 to 200"]),
     "unknown easing": (
         ["walk", "aviary", "--seeds", "0,1", "--easing", "fast", "--out", "w.gif"],
         ["'fast'", "smooth"],

@@ -112,6 +112,7 @@ def test_mistakes_are_said_in_one_line_with_the_cure(folder, run):
         (["invert", "aviary", "flower.jpg", "--out", "f.png"], "cannot invert"),
         (["invert", "aviary-biggan", "none.jpg", "--out", "f.png"], "no file"),
         (["invert", "aviary-biggan", "flower.jpg", "--out", "f.txt"], "end its name"),
+        (["invert", "aviary-biggan", "flower.jpg", "--out", "flower.jpg"], "different files"),
         (["invert", "aviary-biggan", "flower.jpg", "--out", "f.png", "--option", "fredom=1"], "freedom"),
         (["invert", "aviary-biggan", "flower.jpg", "--out", "f.png", "--option", "descent=many"], "descent"),
         (["invert", "aviary-biggan", "flower.jpg", "--out", "f.png", "--label", "dog"], "owl"),

@@ -98,6 +98,11 @@ def test_a_sheet_says_what_does_not_fit(options: dict[str, Any], message: str) -
         sheet(ramp(), **options)
 
 
+def test_a_sheet_too_large_for_any_memory_is_refused_before_it_is_made() -> None:
+    with pytest.raises(BadInput, match="smaller scale"):
+        sheet(ramp(), scale=100_000)
+
+
 def test_a_sheet_of_nothing_is_refused() -> None:
     with pytest.raises(BadInput, match="at least one"):
         sheet(torch.zeros(0, 3, 8, 8))

@@ -40,6 +40,7 @@ def invert(
     import torch
 
     from steer.backend import Sampler
+    from steer.errors import BadInput
     from steer.inversion import Invertible, options_of
     from steer.layout import Layout
     from steer.pictures import save_picture, sheet
@@ -48,6 +49,9 @@ def invert(
 
     check_out(out, PICTURES + RECIPES)
     check_out(compare, PICTURES)
+    files = [each.absolute() for each in (picture, out, compare) if each is not None]
+    if len(set(files)) < len(files):
+        raise BadInput("PICTURE, --out and --compare are different files; choose other names")
     model = load_generator(generator, device)
     types = options_of(model.backend) if isinstance(model.backend, Invertible) else {}
     options = read_options(option, types, {}, f"inversion by '{model.name}'")

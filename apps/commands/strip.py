@@ -9,6 +9,9 @@ from steer.apps.commands import typed
 from steer.apps.commands.reading import read_knob, read_knobs, read_latent
 from steer.apps.commands.writing import PICTURES, RECIPES, check_out, progress, say_written
 
+LARGEST_STRIP = 200
+"""The most pictures in a row: more cannot be told apart."""
+
 
 def strip(
     generator: typed.GeneratorName,
@@ -45,8 +48,8 @@ def strip(
     from steer.strips import strip as lay_out
 
     check_out(out, PICTURES + RECIPES)
-    if steps < 2:
-        raise BadInput(f"a strip has at least 2 steps, not {steps}")
+    if not 2 <= steps <= LARGEST_STRIP:
+        raise BadInput(f"a strip has 2 to {LARGEST_STRIP} steps, not {steps}")
     model = load_generator(generator, device)
     chosen = read_knob(knob, read_knobs(knobs, model), model, insist)
     ends = (chosen.range[0] if start is None else start, chosen.range[1] if end is None else end)
