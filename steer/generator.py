@@ -146,7 +146,7 @@ class Generator:
         """
         backend = self.backend
         if not isinstance(backend, Invertible):
-            raise BadInput(f"'{self.name}' cannot invert pictures; take a generator whose backend has a verb 'invert'")
+            raise BadInput(f"'{self.name}' cannot invert pictures; take one that can, such as 'aviary-biggan'")
         prepared = prepare(picture, backend.picture_size)
         asked = {name: self._condition_rows(name, value, 1) for name, value in (condition or {}).items()}
         for name in options:

@@ -294,7 +294,7 @@ class Recipe(_Record):
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "its beginning"
-            raise BrokenFile(f"this is no usable recipe: at {where}: {first['msg']}") from error
+            raise BrokenFile(f"this is no usable recipe: at {where}: {first['msg']}; use another copy of it") from error
         if recipe.schema_version > RECIPE_SCHEMA:
             raise BrokenFile(
                 f"the recipe has schema {recipe.schema_version}, newer than {RECIPE_SCHEMA}; update latent-steer"

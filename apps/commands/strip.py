@@ -57,4 +57,4 @@ def strip(
     recipe = lay_out(model, chosen, latent, amounts=torch.linspace(*ends, steps).tolist(), absolute=absolute)
     with progress("drawing") as report:
         recipe.save(out, model, progress=report)
-    say_written(out, f"{knob} at {steps} amounts on {len(latent)} pictures by {model.name}")
+    say_written(out, f"{model.name}, {knob} at {steps} amounts; rows: {len(latent)}")

@@ -35,7 +35,8 @@ def check_out(path: Path | None, suffixes: Sequence[str]) -> None:
         return
     if path.suffix.lower() not in suffixes:
         known = ", ".join(dict.fromkeys(suffixes))
-        raise BadInput(f"'{path}' cannot be written as '{path.suffix}'; end its name in {known}")
+        kind = f"as '{path.suffix}'" if path.suffix else "without a suffix"
+        raise BadInput(f"'{path}' cannot be written {kind}; end its name in {known}")
     try:
         with atomic_path(path):
             raise _Enough
