@@ -1,4 +1,4 @@
-"""What all tests share: no other host is reached, no window is opened, one browser serves every page."""
+"""What all tests share: no other host is reached, no window opens, commands run in place, one browser serves all."""
 
 import os
 import shutil
@@ -63,3 +63,29 @@ def browser() -> Iterator[Any]:
         chromium = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         yield chromium
         chromium.close()
+
+
+@pytest.fixture
+def run(capsys):
+    """Return a function that runs a command, and returns its exit code, output and errors."""
+
+    def run_command(*words):
+        from steer.apps.command_line import main
+
+        capsys.readouterr()
+        code = main([str(word) for word in words])
+        return code, *capsys.readouterr()
+
+    return run_command
+
+
+@pytest.fixture
+def made(run):
+    """Return a function that runs a command that must succeed, and returns its output."""
+
+    def run_command(*words):
+        code, out, errors = run(*words)
+        assert (code, errors) == (0, "")
+        return out
+
+    return run_command

@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 
 import steer
-from steer.apps.command_line import main
 from steer.files import read_tensors
 from steer.knob import KnobSet, LinearKnob, Provenance
 from steer.recipe import Recipe
@@ -23,30 +22,6 @@ def folder(tmp_path, monkeypatch):
     """Return an empty folder to work in."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@pytest.fixture
-def run(capsys):
-    """Return a function that runs a command, and returns its exit code, output and errors."""
-
-    def run_command(*words):
-        capsys.readouterr()
-        code = main([str(word) for word in words])
-        return code, *capsys.readouterr()
-
-    return run_command
-
-
-@pytest.fixture
-def made(run):
-    """Return a function that runs a command that must succeed, and returns its output."""
-
-    def run_command(*words):
-        code, out, errors = run(*words)
-        assert (code, errors) == (0, "")
-        return out
-
-    return run_command
 
 
 def pixels(path):

@@ -11,7 +11,6 @@ from PIL import Image
 
 from steer import registry
 from steer.apps import setting
-from steer.apps.command_line import main
 from steer.apps.session import Session
 from steer.generators import reconstruction
 from steer.recipe import Recipe
@@ -23,30 +22,6 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     reconstruction.to_images(reconstruction.photographs()[1][None])[0].save("flower.jpg")
     return tmp_path
-
-
-@pytest.fixture
-def run(capsys):
-    """Return a function that runs a command, and returns its exit code, output and errors."""
-
-    def run_command(*words):
-        capsys.readouterr()
-        code = main([str(word) for word in words])
-        return code, *capsys.readouterr()
-
-    return run_command
-
-
-@pytest.fixture
-def made(run):
-    """Return a function that runs a command that must succeed, and returns its output."""
-
-    def run_command(*words):
-        code, out, errors = run(*words)
-        assert (code, errors) == (0, "")
-        return out
-
-    return run_command
 
 
 @pytest.fixture

@@ -15,6 +15,11 @@ Out = Annotated[
     Path,
     typer.Option("--out", "-o", metavar="FOLDER", help="Made where it is missing; a run that stopped there goes on."),
 ]
+Data = Annotated[
+    str | None, typer.Option(metavar="aviary|FOLDER", help="Rendered birds, or a folder with a sub-folder per class.")
+]
+Minutes = Annotated[float | None, typer.Option(metavar="N", help="How long to train.")]
+Steps = Annotated[int | None, typer.Option(metavar="N", help="How many steps to train, instead of minutes.")]
 Seed = Annotated[int | None, typer.Option(metavar="N", help="Seeds everything.")]
 Options = Annotated[
     list[str] | None,
@@ -27,12 +32,9 @@ Options = Annotated[
 @train.command("biggan")
 def biggan(
     out: Out,
-    data: Annotated[
-        str | None,
-        typer.Option(metavar="aviary|FOLDER", help="Rendered birds, or a folder with a sub-folder per class."),
-    ] = None,
-    minutes: Annotated[float | None, typer.Option(metavar="N", help="How long to train.")] = None,
-    steps: Annotated[int | None, typer.Option(metavar="N", help="How many steps to train, instead of minutes.")] = None,
+    data: Data = None,
+    minutes: Minutes = None,
+    steps: Steps = None,
     seed: Seed = None,
     option: Options = None,
 ) -> None:
@@ -44,8 +46,6 @@ def biggan(
 
     named = {"data": data, "minutes": minutes, "steps": steps, "seed": seed}
     given = _read(option, BigGANTraining, named)
-    if steps is not None and minutes is None:
-        given["minutes"] = None
     check_folder(out)
     with progress("training") as report:
         model = train_biggan(BigGANTraining(**given), out, report)
@@ -55,12 +55,9 @@ def biggan(
 @train.command("ddim")
 def ddim(
     out: Out,
-    data: Annotated[
-        str | None,
-        typer.Option(metavar="aviary|FOLDER", help="Rendered birds, or a folder with a sub-folder per class."),
-    ] = None,
-    minutes: Annotated[float | None, typer.Option(metavar="N", help="How long to train.")] = None,
-    steps: Annotated[int | None, typer.Option(metavar="N", help="How many steps to train, instead of minutes.")] = None,
+    data: Data = None,
+    minutes: Minutes = None,
+    steps: Steps = None,
     seed: Seed = None,
     option: Options = None,
 ) -> None:
@@ -72,8 +69,6 @@ def ddim(
 
     named = {"data": data, "minutes": minutes, "steps": steps, "seed": seed}
     given = _read(option, DDIMTraining, named)
-    if steps is not None and minutes is None:
-        given["minutes"] = None
     check_folder(out)
     with progress("training") as report:
         model = train_ddim(DDIMTraining(**given), out, report)
@@ -83,8 +78,8 @@ def ddim(
 @train.command("clip")
 def clip(
     out: Out,
-    minutes: Annotated[float | None, typer.Option(metavar="N", help="How long to train.")] = None,
-    steps: Annotated[int | None, typer.Option(metavar="N", help="How many steps to train, instead of minutes.")] = None,
+    minutes: Minutes = None,
+    steps: Steps = None,
     seed: Seed = None,
     option: Options = None,
 ) -> None:
@@ -95,8 +90,6 @@ def clip(
     from steer.generators.training.clip import CLIPTraining, train_clip
 
     given = _read(option, CLIPTraining, {"minutes": minutes, "steps": steps, "seed": seed})
-    if steps is not None and minutes is None:
-        given["minutes"] = None
     check_folder(out)
     with progress("training") as report:
         model = train_clip(CLIPTraining(**given), out, report)
@@ -127,5 +120,9 @@ def measurer(
 
 
 def _read(texts: list[str] | None, training: Any, named: dict[str, Any]) -> dict[str, Any]:
+    """Read the options of a training; steps that are given, and no minutes, take their place."""
     types = {field.name: field.type for field in fields(training)}
-    return read_options(texts, types, named, "this training")
+    given = read_options(texts, types, named, "this training")
+    if named.get("steps") is not None and named["minutes"] is None:
+        given["minutes"] = None
+    return given
