@@ -13,18 +13,14 @@ from torch import Tensor
 
 import steer
 from steer.errors import BadInput, Cancelled
+from steer.files import read_tensors, write_tensors
 from steer.generators.biggan import load, load_encoder
-from steer.generators.training.biggan import (
-    BigGANTraining,
-    RandomFeatures,
-    Trainer,
-    export,
-    prepare,
-    standing_statistics,
-    train_biggan,
-)
+from steer.generators.training.biggan import BigGANTraining, Trainer, export, prepare, train_biggan
+from steer.generators.training.discriminator import Discriminator
+from steer.generators.training.features import RandomFeatures
 from steer.generators.training.pictures import Pictures, read_folder
-from steer.generators.training.run import load_checkpoint, save_checkpoint, tile
+from steer.generators.training.run import CHECKPOINT, load_checkpoint, save_checkpoint, tile
+from steer.generators.training.standing_statistics import standing_statistics
 
 SMALL = BigGANTraining(
     data="discs",
@@ -36,6 +32,7 @@ SMALL = BigGANTraining(
     minutes=None,
     steps=6,
     judging_from=0.34,
+    seeking=0.1,
     threads=1,
 )
 
@@ -76,18 +73,28 @@ def test_it_learns_to_redraw_what_it_sees() -> None:
 
 def test_one_pass_gives_the_generator_the_gradient_of_its_own_loss() -> None:
     torch.manual_seed(0)
-    run = trainer()
-    rows = run.pictures.draw(8, run.rng)
-    real, known = run.pictures.images_at(rows), run.one_hot(run.pictures.label[rows])
-    fake = torch.rand(real.shape, requires_grad=True)
-    run.discriminator.eval()  # spectral norm as it stands
-    real_maps, fake_maps = run.features(real), run.features(fake)
-    scores = run.discriminator(real_maps, real, known), run.discriminator(fake_maps, fake, known)
-    (expected,) = torch.autograd.grad(F.softplus(scores[0] - scores[1]).mean(), fake)
-    run.discriminator.zero_grad()
-    pull = run._judge(run.features(real), run.features(fake), real, fake, known)["pull"]
+    features, known = RandomFeatures(32), F.one_hot(torch.arange(8) % 2).float()
+    judge = Discriminator([32, 64, 128], [16, 8, 4], 2).eval()  # spectral norm as it stands
+    real, fake = torch.rand(8, 3, 32, 32), torch.rand(8, 3, 32, 32, requires_grad=True)
+    lead = judge(features(real), known) - judge(features(fake), known)
+    (expected,) = torch.autograd.grad(F.softplus(lead).mean(), fake)
+    optimiser = torch.optim.Adam(judge.parameters())
+    pull = judge.learn(features(real), features(fake), known, optimiser)["pull"]
     (found,) = torch.autograd.grad(pull, fake)
     assert torch.allclose(found, expected, atol=1e-6, rtol=1e-3)
+
+
+def test_the_discriminator_learns_to_tell_real_from_fake_and_looks_at_no_map_wider_than_16_pixels() -> None:
+    torch.manual_seed(0)
+    features, known = RandomFeatures(64), F.one_hot(torch.arange(8) % 2).float()
+    judge = Discriminator([32, 64, 128, 192], [32, 16, 8, 4], 2)
+    optimiser = torch.optim.Adam(judge.parameters(), 3e-3)
+    real, fake = features(0.4 + 0.2 * torch.rand(8, 3, 64, 64)), features(torch.rand(8, 3, 64, 64))
+    losses = [float(judge.learn(real, fake, known, optimiser)["discriminator"]) for _ in range(10)]
+    assert losses[-1] < losses[0]
+    assert len(judge.heads) == 3
+    scores = judge.eval()(real, known)
+    assert torch.equal(judge([torch.zeros_like(real[0]), *real[1:]], known), scores)
 
 
 def test_settling_spreads_the_dice_of_real_pictures_like_fresh_ones_and_redraws_them_as_before() -> None:
@@ -113,9 +120,7 @@ def test_dreams_are_drawn_towards_the_true_pictures_next_to_them() -> None:
     def grey(images: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         return torch.full_like(images, 0.5), torch.ones_like(images[:, :1])
 
-    dreaming = replace(
-        SMALL, steps=60, judging_from=0.0, learning_rate=4e-3, adversarial=0.0, likeness=0.0, trueness=20.0
-    )
+    dreaming = replace(SMALL, steps=60, judging_from=0.0, learning_rate=4e-3, adversarial=0.0, trueness=20.0)
     run = Trainer(dreaming, discs(), RandomFeatures(16), truth=grey)
     untrue = [run.step()["untruth"] for _ in range(60)]
     assert sum(untrue[-5:]) < 0.7 * sum(untrue[:5])
@@ -155,10 +160,41 @@ def test_a_run_goes_on_from_its_weights_alone(tmp_path: Path) -> None:
     assert all(value == value for value in again.step().values())
 
 
-def test_a_checkpoint_of_another_shape_is_refused(tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_shape_is_refused_and_changes_nothing(tmp_path: Path) -> None:
     save_checkpoint(trainer(), tmp_path)
-    with pytest.raises(BadInput, match="another network"):
-        load_checkpoint(trainer(replace(SMALL, z_dim=5)), tmp_path)
+    other = trainer(replace(SMALL, z_dim=5, seed=1))
+    before = {name: each.clone() for name, each in other.generator.state_dict().items()}
+    with pytest.raises(BadInput, match=r"another network \(average, encoder, generator\)"):
+        load_checkpoint(other, tmp_path)
+    assert all(torch.equal(each, before[name]) for name, each in other.generator.state_dict().items())
+
+
+@pytest.mark.parametrize("discriminator", ["none", "another"])
+def test_a_discriminator_that_a_checkpoint_lacks_starts_afresh(tmp_path: Path, discriminator: str) -> None:
+    run = trainer()
+    for _ in range(3):
+        run.step()
+    save_checkpoint(run, tmp_path)
+    tensors, header = read_tensors(tmp_path / CHECKPOINT)
+    kept = {name: each for name, each in tensors.items() if not name.startswith("discriminator.")}
+    if discriminator == "another":
+        kept["discriminator.heads.0.patches.bias"] = torch.full((1,), 7.0)
+    write_tensors(tmp_path / CHECKPOINT, kept, header)
+    again, fresh = trainer(replace(SMALL, seed=5)), trainer(replace(SMALL, seed=5))
+    load_checkpoint(again, tmp_path)
+    found = again.discriminator.state_dict()
+    assert all(torch.equal(found[name], each) for name, each in fresh.discriminator.state_dict().items())
+    assert torch.equal(again.generator.embedding, run.generator.embedding)
+    assert all(value == value for value in again.step().values())
+
+
+def test_the_learning_rate_falls_to_a_twentieth_while_the_discriminator_judges() -> None:
+    run = trainer(replace(SMALL, steps=100, judging_from=0.5, learning_rate=1e-3))
+    rates = []
+    for run.step_number in (50, 75, 100):
+        run._schedule()
+        rates.append(run.optimisers["generator"].param_groups[0]["lr"])
+    assert rates == pytest.approx([1e-3, 5.25e-4, 5e-5])
 
 
 def test_standing_statistics_are_those_of_many_pictures() -> None:

@@ -6,14 +6,13 @@ discriminator. The redrawn half must still look like its originals, so that no k
 must find the dice of the dreamt half, so that no die is ignored; and where the world that the data come from can be
 asked, a dream must look like the true picture next to it.
 
-After Sauer et al. (2021), arXiv 2111.01007 (frozen features); Jolicoeur-Martineau (2018), arXiv 1807.00734
-(relativistic loss); Larsen et al. (2015), arXiv 1512.09300 (the redrawn half); Chen et al. (2016), arXiv 1606.03657
-(recovered dice); Mao et al. (2019), arXiv 1903.05628 (mode seeking).
+After Sauer et al. (2021), arXiv 2111.01007 (the discriminator); Larsen et al. (2015), arXiv 1512.09300 (the redrawn
+half); Chen et al. (2016), arXiv 1606.03657 (recovered dice); Mao et al. (2019), arXiv 1903.05628 (mode seeking).
 """
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +21,6 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from steer.errors import BadInput
 from steer.files import write_text
@@ -36,11 +34,12 @@ from steer.generators.biggan import (
     write_encoder,
     write_model,
 )
+from steer.generators.training.dice_spread import DiceSpread, settle
+from steer.generators.training.discriminator import Discriminator
+from steer.generators.training.features import Features, RandomFeatures, Standardised
 from steer.generators.training.pictures import Pictures, focus, read_folder
 from steer.generators.training.run import AVIARY, Progress, keep_running, share_done, tile
-
-MEMORY = 0.05
-"""Weight of a step in the running moments of the encoder's dice."""
+from steer.generators.training.standing_statistics import standing_statistics
 
 
 @dataclass(frozen=True)
@@ -60,21 +59,18 @@ class BigGANTraining:
         steps: how many steps to train, where ``minutes`` is None.
         seed: seeds everything.
         threads: CPU threads.
-        learning_rate: of generator and discriminator, before its decay.
-        decay_from: fraction of the run after which learning rates fall, to a twentieth at its end.
         judging_from: fraction of the run after which half of each batch is dreamt and the discriminator judges; it
-            gains its say in a twentieth of the run.
+            gains its say in the first tenth of what is left.
         drawing_rate: learning rate of generator and encoder until then; it falls in the second half of that time.
+        learning_rate: of generator and discriminator from then on; it falls along a cosine to a twentieth.
         adversarial: weight of fooling the discriminator.
-        likeness: weight of the distance between redrawn and real pictures in the frozen features.
-        pixel_likeness: weight of their distance in pixels.
+        pixel_likeness: weight of the distance in pixels between redrawn and real pictures.
         trueness: weight of the distance in pixels between dreamt pictures and the true ones next to them.
         recovery: weight of finding the dice of dreamt pictures.
         divergence: weight of the divergence of the encoder's dice from fresh ones, per nat and picture.
         matching: weight of the mismatch of the encoder's dice with fresh ones, over all pictures.
-        seeking: weight of mode seeking once there are dreams; it falls to nothing by the end of the run.
-        shift: largest random translation of real and fake pictures, in pixels.
-        shift_share: share of the steps with translation.
+        seeking: weight of mode seeking at the first dreams, falling to nothing by the end of the run; by default only
+            the recovery of their dice keeps dreams apart.
         checkpoint_minutes: minutes between checkpoints.
         sheet_steps: steps between sample sheets.
         coverage_steps: steps between measurements of coverage.
@@ -92,20 +88,16 @@ class BigGANTraining:
     steps: int = 8_000
     seed: int = 0
     threads: int = 2
-    learning_rate: float = 3e-4
-    decay_from: float = 0.75
     judging_from: float = 0.5
     drawing_rate: float = 1.5e-3
-    adversarial: float = 0.25
-    likeness: float = 1.0
+    learning_rate: float = 3e-4
+    adversarial: float = 0.15
     pixel_likeness: float = 4.0
-    trueness: float = 0.5
-    recovery: float = 0.5
+    trueness: float = 1.0
+    recovery: float = 0.3
     divergence: float = 1e-3
-    matching: float = 0.05
-    seeking: float = 0.1
-    shift: int = 0
-    shift_share: float = 0.25
+    matching: float = 0.02
+    seeking: float = 0.0
     checkpoint_minutes: float = 5.0
     sheet_steps: int = 250
     coverage_steps: int = 500
@@ -128,119 +120,12 @@ class BigGANTraining:
         )
 
 
-Features = Callable[[Tensor], Sequence[Tensor]]
-"""Frozen features of pictures (batch, 3, height, width) in [0, 1]: square maps, fine before coarse."""
-
 Measure = Callable[[Tensor], dict[str, Tensor]]
 """Attributes of pictures (batch, 3, height, width) in [0, 1], (batch,) each."""
 
 
 Truth = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """From pictures (batch, 3, height, width) in [0, 1] and their classes to the true pictures next to them, and masks."""
-
-
-class RandomFeatures:
-    """Features of fixed random convolutions, for data that no measurer knows.
-
-    Args:
-        resolution: of the pictures, in pixels.
-        seed: seeds the convolutions.
-    """
-
-    def __init__(self, resolution: int, seed: int = 0) -> None:
-        widths = (3, 32, 64, 128, 192)[: int(math.log2(resolution // START)) + 1]
-        generator = torch.Generator().manual_seed(seed)
-        self.kernels = [
-            torch.randn((b, a, 4, 4), generator=generator) * math.sqrt(2 / (a * 16)) for a, b in pairwise(widths)
-        ]
-
-    def __call__(self, images: Tensor) -> list[Tensor]:
-        """Return up to four maps of 32, 64, 128 and 192 channels, each half as wide as the one before."""
-        maps, h = [], 2 * images - 1
-        for kernel in self.kernels:
-            h = F.leaky_relu(F.conv2d(h, kernel, stride=2, padding=1), 0.2)
-            maps.append(h)
-        return maps
-
-
-class Standardised(nn.Module):
-    """Frozen features brought to mean 0 and deviation 1 in every channel.
-
-    Args:
-        features: the features.
-        images: pictures (batch, 3, height, width) in [0, 1] to take the statistics from.
-    """
-
-    def __init__(self, features: Features, images: Tensor) -> None:
-        super().__init__()
-        self.features = features
-        with torch.no_grad():
-            maps = features(images)
-        self.scales = [1 / (each.var((0, 2, 3), keepdim=True) + 1e-3).sqrt() for each in maps]
-        self.shifts = [-each.mean((0, 2, 3), keepdim=True) * s for each, s in zip(maps, self.scales, strict=True)]
-        self.widths = [each.shape[1] for each in maps]
-        self.sizes = [each.shape[-1] for each in maps]
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """Return the standardised maps of pictures in [0, 1]."""
-        maps = self.features(images)
-        return [
-            torch.addcmul(shift, each, scale) for each, scale, shift in zip(maps, self.scales, self.shifts, strict=True)
-        ]
-
-
-class Head(nn.Module):
-    """A small discriminator of one map: fixed mixing, strided 4×4 convolutions down to 4×4, projection on the class.
-
-    Args:
-        inputs: channels of the map.
-        size: its height and width, in pixels.
-        classes: number of classes.
-        width: channels of the first convolution; doubled by every one up to 128.
-    """
-
-    mixing: Tensor
-
-    def __init__(self, inputs: int, size: int, classes: int, *, width: int = 48, mix: bool = True) -> None:
-        super().__init__()
-        mixing = nn.init.orthogonal_(torch.empty(inputs, inputs)) if mix else torch.eye(inputs)
-        self.register_buffer("mixing", mixing[..., None, None])
-        layers: list[nn.Module] = []
-        while size > 4:
-            layers += [spectral_norm(nn.Conv2d(inputs, width, 4, 2, 1)), nn.LeakyReLU(0.2, inplace=True)]
-            inputs, width, size = width, min(2 * width, 128), size // 2
-        layers += [spectral_norm(nn.Conv2d(inputs, 128, 3, 1, 1)), nn.LeakyReLU(0.2, inplace=True)]
-        self.body = nn.Sequential(*layers)
-        self.patches = spectral_norm(nn.Conv2d(128, 1, 4))
-        self.projection = spectral_norm(nn.Linear(classes, 128, bias=False))
-
-    def forward(self, h: Tensor, label: Tensor) -> Tensor:
-        """Return how real each map is for its class; ``label`` is one-hot, (batch, classes)."""
-        h = self.body(F.conv2d(h, self.mixing))
-        scores: Tensor = self.patches(h).flatten() + (self.projection(label) * h.mean((2, 3))).sum(1)
-        return scores
-
-
-class Discriminator(nn.Module):
-    """One head for each frozen map and one for the pixels.
-
-    Args:
-        features: the standardised features.
-        resolution: of the pictures, in pixels.
-        classes: number of classes.
-    """
-
-    def __init__(self, features: Standardised, resolution: int, classes: int) -> None:
-        super().__init__()
-        self.heads = nn.ModuleList(
-            Head(width, size, classes) for width, size in zip(features.widths, features.sizes, strict=True)
-        )
-        self.pixels = Head(3, resolution, classes, width=32, mix=False)
-
-    def forward(self, maps: Sequence[Tensor], images: Tensor, label: Tensor) -> Tensor:
-        """Return every head's score, (heads, batch)."""
-        scores = [head(each, label) for head, each in zip(self.heads, maps, strict=True)]
-        return torch.stack([*scores, self.pixels(2 * images - 1, label)])
 
 
 class Trainer:
@@ -271,8 +156,10 @@ class Trainer:
         self.generator.initialise()
         self.average = BigGANNetwork(self.shape)
         self.average.load_state_dict(self.generator.state_dict())
-        self.discriminator = Discriminator(self.features, config.resolution, len(pictures.labels))
-        self.encoder = DiceEncoder(self.features.widths, self.features.sizes, len(pictures.labels), config.z_dim)
+        maps, classes = (self.features.widths, self.features.sizes), len(pictures.labels)
+        self.discriminator = Discriminator(*maps, classes)
+        self.encoder = DiceEncoder(*maps, classes, config.z_dim)
+        self.spread = DiceSpread(classes, config.z_dim)
         for module in (self.generator, self.average, self.discriminator, self.encoder):
             channels_last(module)
         rate = config.learning_rate
@@ -282,7 +169,6 @@ class Trainer:
             "encoder": torch.optim.Adam(self.encoder.parameters(), 2 * rate, (0.5, 0.99), fused=True),
         }
         self.rates = {name: each.param_groups[0]["lr"] for name, each in self.optimisers.items()}
-        self.means, self.moments = torch.zeros((len(pictures.labels), config.z_dim)), torch.eye(config.z_dim)
         self.step_number, self.seconds, self.settled = 0, 0.0, False
 
     @property
@@ -299,6 +185,11 @@ class Trainer:
             "discriminator": self.discriminator,
             "encoder": self.encoder,
         }
+
+    @property
+    def replaceable(self) -> frozenset[str]:
+        """What starts afresh where a checkpoint does not hold it: the discriminator, which draws nothing."""
+        return frozenset({"discriminator"})
 
     def sheet(self) -> Image.Image:
         """Draw samples; see `sample_sheet`."""
@@ -324,10 +215,8 @@ class Trainer:
         rows = self.pictures.draw(config.batch, self.rng)
         real, label = self.pictures.images_at(rows), self.pictures.label[rows]
         known = self.one_hot(label)
-        move = self._translation()
         with torch.no_grad():
-            real_maps = self.features(move(real))
-
+            real_maps = self.features(real)
         judging = self.done >= config.judging_from
         if judging and not self.settled:
             self.settle()
@@ -339,14 +228,12 @@ class Trainer:
         parts = {
             "pixel_likeness": ((fake - real).abs()[:copies] * self.pictures.focus_at(rows[:copies])).mean(),
             "divergence": ((mean.square() + log_variance.exp() - log_variance - 1) / 2).sum(1).mean(),
-            "mismatch": self._mismatch(redrawn, known),
+            "mismatch": self.spread.mismatch(redrawn, known),
         }
         if judging:
-            fake_maps = self.features(move(fake))
-            distances = [F.mse_loss(f[:copies], r[:copies]) for f, r in zip(fake_maps, real_maps, strict=True)]
-            parts["likeness"] = torch.stack(distances).mean()
+            fake_maps = self.features(fake)
             parts |= self._dream(dreamt, fake[copies:], [each[copies:] for each in fake_maps], known[copies:])
-            parts |= self._judge(real_maps, fake_maps, real, fake, known)
+            parts |= self.discriminator.learn(real_maps, fake_maps, known, self.optimisers["discriminator"])
             if self.truth is not None:
                 parts["untruth"] = self._untruth(fake[copies:], label[copies:])
         weights = self._weights()
@@ -361,40 +248,37 @@ class Trainer:
 
     @torch.no_grad()
     def settle(self, count: int = 2_048) -> None:
-        """Give the dice of real pictures the spread of fresh ones, by moving a map from the encoder to the generator.
+        """Give the dice of real pictures the spread of fresh ones; see `steer.generators.training.dice_spread.settle`.
 
-        Redrawn pictures stay what they are, and dreams begin where real pictures lie. Done when the discriminator
-        begins to judge, and again where a run goes on after that.
+        Done when the discriminator begins to judge, and again where a run goes on after that.
 
         Args:
             count: how many real pictures to look at.
         """
-        moment, variance = torch.zeros((self.config.z_dim, self.config.z_dim)), torch.zeros(self.config.z_dim)
-        for rows in torch.randint(len(self.pictures.label), (count,), generator=self.rng).split(128):
-            mean, log_variance = self.encoder(
-                self.features(self.pictures.images_at(rows)), self.one_hot(self.pictures.label[rows])
-            )
-            moment += mean.T @ mean / count
-            variance += log_variance.exp().sum(0) / count
-        squares, axes = torch.linalg.eigh(moment + torch.diag(variance))
-        root, inverse = ((axes * squares.clamp_min(1e-6) ** power) @ axes.T for power in (0.5, -0.5))
-        for network in (self.generator, self.average):
-            for layer in (network.first, network.modulation):
-                layer.weight[:, : len(root)] = layer.weight[:, : len(root)] @ root
-        self.encoder.turn(inverse, variance)
+
+        def read() -> Iterator[tuple[Tensor, Tensor]]:
+            for rows in torch.randint(len(self.pictures.label), (count,), generator=self.rng).split(128):
+                maps = self.features(self.pictures.images_at(rows))
+                yield self.encoder(maps, self.one_hot(self.pictures.label[rows]))
+
+        settle(self.encoder, (self.generator, self.average), read())
         self.settled = True
+
+    @property
+    def judged(self) -> float:
+        """The share of the discriminator's time that is over, 0 before it begins."""
+        start = self.config.judging_from
+        return min(max((self.done - start) / max(1 - start, 1e-9), 0.0), 1.0)
 
     def _weights(self) -> dict[str, float]:
         config = self.config
-        judged = self.done - config.judging_from
-        say = min(max(20 * judged, 0.0), 1.0)
+        say = min(10 * self.judged, 1.0)
         return {
-            "likeness": config.likeness,
             "pixel_likeness": config.pixel_likeness,
             "divergence": config.divergence,
             "mismatch": config.matching,
             "surprise": say * config.recovery,
-            "crowding": say * config.seeking * (1 - judged / max(1 - config.judging_from, 1e-9)),
+            "crowding": say * config.seeking * (1 - self.judged),
             "pull": say * config.adversarial,
             "untruth": say * config.trueness,
         }
@@ -410,18 +294,6 @@ class Trainer:
             weight = focus(mask)
         return ((images - true).abs() * weight).mean()
 
-    def _mismatch(self, dice: Tensor, known: Tensor) -> Tensor:
-        """Return how far the dice of real pictures are from mean 0 in every class and covariance 1, over many steps.
-
-        Where they differ, fresh dice fall where no real picture ever was, and what is drawn there is no bird.
-        """
-        share = known.sum(0, keepdim=True).T.clamp(min=1)
-        means = torch.lerp(self.means, known.T @ dice / share, MEMORY * (known.sum(0)[:, None] > 0))
-        moments = torch.lerp(self.moments, dice.T @ dice / len(dice), MEMORY)
-        self.means, self.moments = means.detach(), moments.detach()
-        gap = moments - torch.eye(moments.shape[0])
-        return (means.square().mean(0).sum() + gap.square().sum() / 2) / MEMORY
-
     def _dream(self, dice: Tensor, images: Tensor, maps: Sequence[Tensor], known: Tensor) -> dict[str, Tensor]:
         """Ask how well the dice of dreamt pictures can be found, and how close pairs of one class are."""
         found, log_variance = self.encoder(maps, known)
@@ -434,91 +306,23 @@ class Trainer:
             "crowding": (1 / (apart / (dice[::2] - dice[1::2]).abs().mean(1) + 0.02)).mean(),
         }
 
-    def _judge(
-        self, real_maps: Sequence[Tensor], fake_maps: Sequence[Tensor], real: Tensor, fake: Tensor, known: Tensor
-    ) -> dict[str, Tensor]:
-        """Make the discriminator's step, and find from the same pass where it wants the fakes to go.
-
-        No score depends on another picture, so the gradient of the generator's loss is, map by map, that of the
-        discriminator's loss times -exp(real score - fake score): one pass does for both.
-
-        Returns:
-            The two losses, and a ``pull`` whose gradient is that of the generator's loss.
-        """
-        leaves = [each.detach().requires_grad_() for each in (*fake_maps, fake)]
-        both = [torch.cat(pair) for pair in zip((*real_maps, real), leaves, strict=True)]
-        real_scores, fake_scores = self.discriminator(both[:-1], both[-1], known.repeat(2, 1)).chunk(2, 1)
-        lead = real_scores - fake_scores  # (heads, batch)
-        loss = F.softplus(-lead).mean()
-        self.optimisers["discriminator"].zero_grad()
-        loss.backward()
-        self.optimisers["discriminator"].step()
-        ratio = -lead.detach().clamp(max=30).exp()
-        pull = torch.zeros(())
-        for leaf, each, row in zip(leaves, (*fake_maps, fake), ratio, strict=True):
-            assert leaf.grad is not None
-            pull = pull + (each * (leaf.grad * row[:, None, None, None])).sum()
-        return {"discriminator": loss.detach(), "adversarial": F.softplus(lead.detach()).mean(), "pull": pull}
-
     def _schedule(self) -> None:
         """Set learning rates and momenta: fast, then cooling, until the discriminator judges; slow from then on."""
         config = self.config
         drawing = self.done < config.judging_from
-        fall = min(max((self.done - config.decay_from) / (1 - config.decay_from), 0.0), 1.0)
         for name, optimiser in self.optimisers.items():
             group, rate = optimiser.param_groups[0], self.rates[name]
             if drawing and name != "discriminator":
                 cooled = max(2 * self.done / config.judging_from - 1, 0.0)
                 rate = config.drawing_rate ** (1 - cooled) * rate**cooled * min((self.step_number + 1) / 50, 1.0)
-            group["lr"] = rate * (1 - 0.95 * fall)
+            group["lr"] = rate * (0.05 + 0.95 * (1 + math.cos(math.pi * self.judged)) / 2)
             group["betas"] = (0.9 if drawing else 0.0, 0.99)
 
-    def _translation(self) -> Callable[[Tensor], Tensor]:
-        far = self.config.shift
-        if far == 0 or float(torch.rand((), generator=self.rng)) >= self.config.shift_share:
-            return lambda images: images
-        down, right = torch.randint(2 * far + 1, (2,), generator=self.rng).tolist()
-        size = self.config.resolution
-
-        def move(images: Tensor) -> Tensor:
-            padded = F.pad(images, (far, far, far, far), mode="replicate")
-            return padded[:, :, down : down + size, right : right + size]
-
-        return move
-
     def _follow(self) -> None:
-        """Move the average: over 500 steps at first, 2,000 in the end; shorter in the very first steps."""
-        decay = min((1 + self.step_number) / (10 + self.step_number), 0.998 + 0.0015 * min(2 * self.done, 1.0))
+        """Move the average: over 500 steps, and over fewer at first, so that it forgets the beginning."""
+        decay = min((1 + self.step_number) / (10 + self.step_number), 0.998)
         with torch.no_grad():
-            pairs = zip(self.average.parameters(), self.generator.parameters(), strict=True)
-            for mean, parameter in pairs:
-                mean.lerp_(parameter, 1 - decay)
-
-
-@torch.no_grad()
-def standing_statistics(network: BigGANNetwork, seed: int = 0, batch: int = 256, batches: int = 2) -> None:
-    """Fill a network's tables of batch-norm statistics, one row a truncation, from pictures of all classes (in place).
-
-    Args:
-        network: the network.
-        seed: seeds the dice; every row sees the same ones, drawn in.
-        batch: pictures at a time.
-        batches: how many times.
-    """
-    config = network.config
-    rng = torch.Generator().manual_seed(seed)
-    dice = torch.randn((batches, batch, config.z_dim), generator=rng)
-    classes = network.embedding[torch.arange(batch) % len(config.labels)]
-    for row in range(config.statistics):
-        means, variances = [], []
-        for z in dice * (row / (config.statistics - 1)):
-            seen: list[tuple[Tensor, Tensor]] = []
-            network(z, classes, seen)
-            means.append(torch.cat([mean for mean, _ in seen]))
-            variances.append(torch.cat([inverse.pow(-2) - config.eps for _, inverse in seen]))
-        together = torch.stack(means)
-        network.means[row] = together.mean(0)
-        network.variances[row] = torch.stack(variances).mean(0) + together.var(0, correction=0)
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.generator.parameters()), 1 - decay)
 
 
 @torch.no_grad()

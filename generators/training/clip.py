@@ -74,6 +74,8 @@ class Trainer:
         fresh: what to score on, not in ``data``; a multiple of 64 pictures counts.
     """
 
+    replaceable = frozenset[str]()
+
     def __init__(self, config: CLIPTraining, data: Captioned, fresh: Captioned) -> None:
         if not 2 <= config.batch <= len(data):
             raise BadInput(f"a batch is 2 to {len(data)}, the number of pictures, not {config.batch}")

@@ -143,6 +143,8 @@ class Trainer:
         data: what to learn from.
     """
 
+    replaceable = frozenset[str]()
+
     def __init__(self, config: DDIMTraining, data: Captioned) -> None:
         if config.batch < 1:
             raise BadInput(f"a batch has at least 1 picture, not {config.batch}")

@@ -33,6 +33,7 @@ class Run(Protocol):
         step_number: steps made so far.
         seconds: time spent so far.
         networks: what a checkpoint holds, by name.
+        replaceable: those of them that start afresh where a checkpoint does not hold them in their shape.
     """
 
     config: Any
@@ -42,6 +43,9 @@ class Run(Protocol):
 
     @property
     def networks(self) -> Mapping[str, nn.Module]: ...  # noqa: D102
+
+    @property
+    def replaceable(self) -> frozenset[str]: ...  # noqa: D102
 
     @property
     def done(self) -> float:
@@ -128,23 +132,32 @@ def save_checkpoint(run: Run, out: Path) -> None:
 
 
 def load_checkpoint(run: Run, out: Path) -> None:
-    """Read weights and progress back; the optimisers start afresh.
+    """Read weights and progress back; the optimisers start afresh, and so does what is replaceable and does not fit.
 
     Raises:
         BadInput: the checkpoint is of networks of another shape.
     """
     tensors, header = read_tensors(out / CHECKPOINT)
-    for part, module in run.networks.items():
-        start = f"{part}."
-        try:
-            module.load_state_dict({name[len(start) :]: t for name, t in tensors.items() if name.startswith(start)})
-        except RuntimeError as error:
-            raise BadInput(
-                f"the checkpoint in '{out}' is of another network; train into an empty folder, "
-                f"or with the options it was begun with: {header.get('config')}"
-            ) from error
+    held: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        part, _, inner = name.partition(".")
+        held.setdefault(part, {})[inner] = tensor
+    fits = {
+        name for name, network in run.networks.items() if _shapes(held.get(name, {})) == _shapes(network.state_dict())
+    }
+    if unfit := run.networks.keys() - fits - run.replaceable:
+        raise BadInput(
+            f"the checkpoint in '{out}' is of another network ({', '.join(sorted(unfit))}); train into an empty "
+            f"folder, or with the options it was begun with: {header.get('config')}"
+        )
+    for name in fits:
+        run.networks[name].load_state_dict(held[name])
     run.step_number, run.seconds = int(header["steps"]), float(header["seconds"])
     run.rng.manual_seed(run.config.seed + run.step_number)
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in tensors.items()}
 
 
 def tile(images: Tensor, columns: int) -> Image.Image:
