@@ -171,6 +171,7 @@ def invert(
 def _guesses(backend: "BigGAN", picture: Tensor, classes: Tensor, freedom: float) -> tuple[Dice, Unlikeness]:
     """Return dice for each class, and what to judge them by: both by the encoder's features where there is one."""
     from steer.generators.biggan import ENCODER, load_encoder
+    from steer.generators.random_features import RANDOM, RandomFeatures
 
     config, device = backend.config, backend.network.embedding.device
     one_hot = torch.nn.functional.one_hot(classes, len(config.labels)).float()
@@ -178,7 +179,7 @@ def _guesses(backend: "BigGAN", picture: Tensor, classes: Tensor, freedom: float
     unlikeness = Unlikeness(picture)
     if backend.home is not None and (backend.home / ENCODER).is_file():
         encoder, name = load_encoder(backend.home)
-        measurer = load_measurer(name)
+        measurer = RandomFeatures(config.resolution) if name == RANDOM else load_measurer(name)
         if not isinstance(measurer, Featured) or encoder.out.out_features != 2 * config.z_dim:
             raise BrokenFile(f"'{backend.home / ENCODER}' does not fit this BigGAN and '{name}'; make it again")
         with torch.no_grad():

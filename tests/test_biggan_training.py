@@ -15,9 +15,9 @@ import steer
 from steer.errors import BadInput, Cancelled
 from steer.files import read_tensors, write_tensors
 from steer.generators.biggan import load, load_encoder
+from steer.generators.random_features import RandomFeatures
 from steer.generators.training.biggan import BigGANTraining, Trainer, export, prepare, train_biggan
 from steer.generators.training.discriminator import Discriminator
-from steer.generators.training.features import RandomFeatures
 from steer.generators.training.pictures import Pictures, read_folder
 from steer.generators.training.run import CHECKPOINT, load_checkpoint, save_checkpoint, tile
 from steer.generators.training.standing_statistics import standing_statistics
@@ -51,7 +51,7 @@ def discs(count: int = 64) -> Pictures:
 
 
 def trainer(config: BigGANTraining = SMALL) -> Trainer:
-    return Trainer(config, discs(), RandomFeatures(16))
+    return Trainer(config, discs(), RandomFeatures(16).features)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_it_learns_to_redraw_what_it_sees() -> None:
 
 def test_one_pass_gives_the_generator_the_gradient_of_its_own_loss() -> None:
     torch.manual_seed(0)
-    features, known = RandomFeatures(32), F.one_hot(torch.arange(8) % 2).float()
+    features, known = RandomFeatures(32).features, F.one_hot(torch.arange(8) % 2).float()
     judge = Discriminator([32, 64, 128], [16, 8, 4], 2).eval()  # spectral norm as it stands
     real, fake = torch.rand(8, 3, 32, 32), torch.rand(8, 3, 32, 32, requires_grad=True)
     lead = judge(features(real), known) - judge(features(fake), known)
@@ -86,7 +86,7 @@ def test_one_pass_gives_the_generator_the_gradient_of_its_own_loss() -> None:
 
 def test_the_discriminator_learns_to_tell_real_from_fake_and_looks_at_no_map_wider_than_16_pixels() -> None:
     torch.manual_seed(0)
-    features, known = RandomFeatures(64), F.one_hot(torch.arange(8) % 2).float()
+    features, known = RandomFeatures(64).features, F.one_hot(torch.arange(8) % 2).float()
     judge = Discriminator([32, 64, 128, 192], [32, 16, 8, 4], 2)
     optimiser = torch.optim.Adam(judge.parameters(), 3e-3)
     real, fake = features(0.4 + 0.2 * torch.rand(8, 3, 64, 64)), features(torch.rand(8, 3, 64, 64))
@@ -121,7 +121,7 @@ def test_dreams_are_drawn_towards_the_true_pictures_next_to_them() -> None:
         return torch.full_like(images, 0.5), torch.ones_like(images[:, :1])
 
     dreaming = replace(SMALL, steps=60, judging_from=0.0, learning_rate=4e-3, adversarial=0.0, trueness=20.0)
-    run = Trainer(dreaming, discs(), RandomFeatures(16), truth=grey)
+    run = Trainer(dreaming, discs(), RandomFeatures(16).features, truth=grey)
     untrue = [run.step()["untruth"] for _ in range(60)]
     assert sum(untrue[-5:]) < 0.7 * sum(untrue[:5])
 
@@ -215,7 +215,7 @@ def test_the_exported_encoder_reads_plain_features_as_it_read_standardised_ones(
     export(run, tmp_path / "model")
     encoder, features = load_encoder(tmp_path / "model")
     images, known = run.pictures.images_at(torch.arange(4)), run.one_hot(run.pictures.label[:4])
-    found, _ = encoder(RandomFeatures(16)(images), known)
+    found, _ = encoder(RandomFeatures(16).features(images), known)
     expected, _ = run.encoder(run.features(images), known)
     assert features == "random"
     assert torch.allclose(found, expected, atol=2e-2)
@@ -229,6 +229,8 @@ def test_training_on_a_folder_ends_in_a_model_that_loads(tmp_path: Path, folder:
     assert tuple(generator.conditions["label"].choices) == ("left", "right")
     pictures = generator.decode(generator.sample([0, 1], truncation=0.7))
     assert pictures.shape == (2, 3, 16, 16)
+    guess = generator.invert(pictures[0], descent=0, freedom=0.0)
+    assert guess.latent["z"].abs().sum() > 0  # without an encoder it would stay where it started, at 0
     assert told[-1] == (1000, 1000)
     assert {path.name for path in model.iterdir()} == {
         "README.md", "config.json", "encoder.safetensors", "weights.safetensors"

@@ -34,9 +34,10 @@ from steer.generators.biggan import (
     write_encoder,
     write_model,
 )
+from steer.generators.random_features import RANDOM, RandomFeatures
 from steer.generators.training.dice_spread import DiceSpread, settle
 from steer.generators.training.discriminator import Discriminator
-from steer.generators.training.features import Features, RandomFeatures, Standardised
+from steer.generators.training.features import Features, Standardised
 from steer.generators.training.pictures import Pictures, focus, read_folder
 from steer.generators.training.run import AVIARY, Progress, keep_running, share_done, tile
 from steer.generators.training.standing_statistics import standing_statistics
@@ -377,7 +378,7 @@ def prepare(config: BigGANTraining, progress: Progress | None = None) -> Trainer
         raise BadInput(f"the batch must be a multiple of 4, not {config.batch}")
     if config.data != AVIARY:
         pictures = read_folder(Path(config.data), config.resolution)
-        return Trainer(config, pictures, RandomFeatures(config.resolution, config.seed))
+        return Trainer(config, pictures, RandomFeatures(config.resolution).features)
     if config.resolution != 64:
         raise BadInput(f"the aviary's critic knows pictures of 64 pixels, not {config.resolution}")
     from steer.generators.aviary.data import dataset
@@ -447,7 +448,7 @@ def export(trainer: Trainer, folder: Path) -> Path:
     write_model(folder, trainer.average, measurer="aviary-judge" if aviary else "picture")
     encoder = copy.deepcopy(trainer.encoder)
     encoder.fold(trainer.features.scales, trainer.features.shifts)
-    write_encoder(folder, encoder, features="aviary-critic" if aviary else "random")
+    write_encoder(folder, encoder, features="aviary-critic" if aviary else RANDOM)
     card = CARD.format(
         name="aviary-biggan" if aviary else folder.name,
         resolution=shape.resolution,

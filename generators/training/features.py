@@ -1,42 +1,12 @@
-"""Frozen features that a training looks at pictures with, and their standardising."""
+"""Frozen features that a training looks at pictures with, brought to one scale."""
 
-import math
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-
-from steer.generators.biggan import START
 
 Features = Callable[[Tensor], Sequence[Tensor]]
 """Frozen features of pictures (batch, 3, height, width) in [0, 1]: square maps, fine before coarse."""
-
-
-class RandomFeatures:
-    """Features of fixed random convolutions, for data that no measurer knows.
-
-    Args:
-        resolution: of the pictures, in pixels.
-        seed: seeds the convolutions.
-    """
-
-    def __init__(self, resolution: int, seed: int = 0) -> None:
-        halvings = int(math.log2(resolution // START))
-        widths = (3, 32, 64, 128, *[192] * max(halvings - 3, 0))[: halvings + 1]
-        generator = torch.Generator().manual_seed(seed)
-        self.kernels = [
-            torch.randn((b, a, 4, 4), generator=generator) * math.sqrt(2 / (a * 16)) for a, b in pairwise(widths)
-        ]
-
-    def __call__(self, images: Tensor) -> list[Tensor]:
-        """Return maps of 32, 64, 128 and then 192 channels, each half as wide as the one before, down to 4 pixels."""
-        maps, h = [], 2 * images - 1
-        for kernel in self.kernels:
-            h = F.leaky_relu(F.conv2d(h, kernel, stride=2, padding=1), 0.2)
-            maps.append(h)
-        return maps
 
 
 class Standardised(nn.Module):
