@@ -276,16 +276,14 @@ class BigGANNetwork(nn.Module):
         flat = self.first(given).unflatten(1, (START, START, -1))  # rows, columns, channels, as published
         return flat.permute(0, 3, 1, 2)
 
-    def modulate(self, index: int, given: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the gains, less one, and the shifts of all norms of a block, (batch, channels of its norms)."""
-        begin, size = 2 * self.starts[index], self.totals[index]
-        both = F.linear(given, self.modulation.weight[begin : begin + 2 * size])
-        return both[:, :size], both[:, size:]
+    def modulating(self, index: int) -> slice:
+        """Return where one block's part of the modulation of all stands: its gains, less one, and its shifts."""
+        begin = 2 * self.starts[index]
+        return slice(begin, begin + 2 * self.totals[index])
 
-    def modulation_of(self, index: int, modulation: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the same as `modulate`, out of the modulation of all blocks."""
-        begin, size = 2 * self.starts[index], self.totals[index]
-        return modulation[:, begin : begin + size], modulation[:, begin + size : begin + 2 * size]
+    def modulate(self, index: int, given: Tensor) -> Tensor:
+        """Return the modulation of one block, (batch, 2 * channels of its norms)."""
+        return F.linear(given, self.modulation.weight[self.modulating(index)])
 
     def block(self, h: Tensor, index: int, activate: Activate) -> Tensor:
         """Run a block, and the attention in front of it if it has one."""
@@ -348,7 +346,7 @@ class BigGANNetwork(nn.Module):
         h = self.start(given).contiguous(memory_format=torch.channels_last)
         modulation = self.modulation(given)
         for index, widths in enumerate(self.widths):
-            gain, shift = self.modulation_of(index, modulation)
+            gain, shift = modulation[:, self.modulating(index)].chunk(2, 1)
             pairs = list(zip((1 + gain).split(widths, 1), shift.split(widths, 1), strict=True))
             h = self.block(h, index, partial(_modulated, normalise, pairs))
         final = self.final_gain.expand(batch, -1), self.final_shift.expand(batch, -1)
@@ -427,8 +425,9 @@ class BigGAN:
 
     Spaces: ``z``, the dice, and ``class``, the class embedding, met anew in every stage, so that a window restricts a
     turn to some blocks; ``offsets``, what each stage adds to the dice, 0 but for inverted pictures; ``layer:0``, the
-    map after the first linear layer, and ``layer:k``, the map after block k. Truncation scales the dice and chooses
-    the batch-norm statistics by the same number, as in the published models.
+    map after the first linear layer, and ``layer:k``, the map after block k; ``modulation:k``, by how much block k
+    amplifies (less one) and shifts each channel of its norms. Truncation scales the dice and chooses the batch-norm
+    statistics by the same number, as in the published models.
 
     Args:
         network: the network, spectral norm folded in.
@@ -471,6 +470,9 @@ class BigGAN:
         for index, block in enumerate(config.blocks, 1):
             size *= 2 if block.upsample else 1
             shape = (block.outputs, size, size)
+            count = 2 * self.network.totals[index - 1]
+            summary = f"gains, less one, and shifts of the norms in block {index}"
+            spaces.append(Space(f"modulation:{index}", "inner", (count,), "learned", summary))
             spaces.append(Space(f"layer:{index}", "inner", shape, "learned", f"after block {index}"))
         return {space.name: space for space in spaces}
 
@@ -522,7 +524,9 @@ class BigGAN:
             Stage(
                 index=index,
                 interval=(index / count, (index + 1) / count),
-                spaces=frozenset({"z", "class", "offsets", f"layer:{index}"}),
+                spaces=frozenset(
+                    {"z", "class", "offsets", f"modulation:{index}", f"layer:{index}"} & self.spaces.keys()
+                ),
                 name=f"block {index}" if index else "first layer",
             )
             for index in range(count)
@@ -547,23 +551,23 @@ class BigGAN:
         offsets = steering("offsets", stage, state.tensors["offsets"])
         if offsets.requires_grad or bool(offsets.any()):
             turned_z = turned_z + offsets[:, stage.index]
-        modulation = state.tensors["modulation"]
+        network, index = self.network, stage.index - 1
+        given = torch.cat([turned_z, turned_class], 1)
         if stage.index == 0:
-            h = self.network.start(torch.cat([turned_z, turned_class], 1))
+            h = network.start(given)
         else:
             turned = turned_z is not z or turned_class is not classes
-            given = torch.cat([turned_z, turned_class], 1) if turned else None
-            h = self._block(state.tensors["h"], stage.index - 1, modulation, given, state.truncation)
+            plain = state.tensors["modulation"][:, network.modulating(index)]
+            modulation = network.modulate(index, given) if turned else plain
+            modulation = steering(f"modulation:{stage.index}", stage, modulation)
+            h = self._block(state.tensors["h"], index, modulation, state.truncation)
         h = steering(f"layer:{stage.index}", stage, h)
         after = torch.full((len(z),), stage.index + 1)
         return State({**state.tensors, "h": h, "stage": after}, state.truncation)
 
-    def _block(self, h: Tensor, index: int, modulation: Tensor, given: Tensor | None, truncation: float) -> Tensor:
+    def _block(self, h: Tensor, index: int, modulation: Tensor, truncation: float) -> Tensor:
         network = self.network
-        if given is None:
-            gain, shift = network.modulation_of(index, modulation)
-        else:
-            gain, shift = network.modulate(index, given)
+        gain, shift = modulation.chunk(2, 1)
         mean, inverse = self._statistics(truncation)
         begin = network.starts[index]
         part = slice(begin, begin + network.totals[index])
@@ -587,7 +591,7 @@ class BigGAN:
         given = torch.cat([torch.zeros_like(state.tensors["z"]), classes], 1)
         h = state.tensors["h"] if stage else network.start(given)
         for index in range(max(stage - 1, 0), len(network.blocks)):
-            h = self._block(h, index, given, given, truncation)
+            h = self._block(h, index, network.modulate(index, given), truncation)
         mean, inverse = (each[-len(network.final_gain) :] for each in self._statistics(truncation))
         gain = network.final_gain * inverse
         shift = network.final_shift - mean * gain
@@ -629,11 +633,15 @@ class BigGAN:
         return invert(self, picture, label, freedom=freedom, descent=descent, progress=progress)
 
     def linear_map(self, observed: str, space: str) -> Tensor | None:
-        """Return the exact matrix from dice or class to ``layer:0``; nothing else is affine."""
-        if observed != "layer:0" or space not in ("z", "class"):
+        """Return the exact matrix from dice or class to ``layer:0`` or a ``modulation:k``; nothing else is affine."""
+        network, split = self.network, self.config.z_dim
+        columns = {"z": slice(0, split), "class": slice(split, None)}.get(space)
+        part, _, number = observed.partition(":")
+        if columns is None or not (part == "modulation" or observed == "layer:0"):
             return None
-        columns = slice(0, self.config.z_dim) if space == "z" else slice(self.config.z_dim, None)
-        rows = self.network.first.weight[:, columns].unflatten(0, (START * START, -1))
+        if part == "modulation":
+            return network.modulation.weight[network.modulating(int(number) - 1), columns]
+        rows = network.first.weight[:, columns].unflatten(0, (START * START, -1))
         return rows.transpose(0, 1).flatten(0, 1)  # (channels * rows * columns, space size)
 
     def shipped_knobs(self) -> KnobSet:

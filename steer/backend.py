@@ -122,7 +122,8 @@ class Backend(Protocol):
     def linear_map(self, observed: str, space: str) -> Tensor | None:
         """Return the matrix of ``observed`` as a function of ``space``, (observed size, space size).
 
-        None where the function is not exactly affine.
+        None where the function is not exactly affine. Where it is, finders need no samples: so a backend does well to
+        offer every layer that is affine in its dice as a space, those in the middle too.
         """
         ...
 
