@@ -47,7 +47,7 @@ check: lint types test ## everything a change must pass
 
 weights: $(VENV)/ready-dev ## find the shipped knobs again, after new weights
 	@$(BIN)/steer find probe aviary-biggan --attribute all --out $(SHIPPED)/aviary-biggan/knobs.safetensors
-	@$(BIN)/steer find pca aviary-biggan --observe layer:0 --space z --out $(SHIPPED)/aviary-biggan/knobs.safetensors --add
+	@$(BIN)/steer find pca aviary-biggan --observe layer:0 --space z --option measure_ranges=true --out $(SHIPPED)/aviary-biggan/knobs.safetensors --add
 
 clean: ## remove the environment and what builds and runs leave behind
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .coverage htmlcov

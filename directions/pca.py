@@ -7,14 +7,14 @@ what their sampling and regression converge to is known in closed form: the righ
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from steer.backend import Stage
-from steer.directions.plausible import plausible_range
+from steer.directions.plausible import with_ranges
 from steer.directions.readings import batches, space_values
 from steer.errors import BadInput
 from steer.generator import Generator, Progress
@@ -65,7 +65,8 @@ class PCA:
         truncation: see `Generator.sample`.
         tolerance: sampling stops when the components turned by less than this many degrees while the number of
             samples doubled.
-        measure_ranges: whether to look at pictures for the plausible range of every knob; left out, -3 to 3.
+        measure_ranges: whether to look at pictures for the plausible range of every knob, which takes about a second
+            each; left out, -3 to 3 sigmas.
     """
 
     observe: str = "layer:0"
@@ -76,7 +77,7 @@ class PCA:
     seed: int = 0
     truncation: float = 1.0
     tolerance: float = 2.0
-    measure_ranges: bool = True
+    measure_ranges: bool = False
 
     def find(self, generator: Generator, *, progress: Progress | None = None) -> KnobSet:
         """Find the knobs ``pc0``, ``pc1``, ...; the largest entry of each direction is positive.
@@ -100,22 +101,16 @@ class PCA:
             provenance = Provenance(
                 generator.name, generator.fingerprint, "pca", options, {"explained_variance_ratio": ratios[index]}
             )
-            shaped = _signed(direction).float().reshape(turned.shape)
-            knob = LinearKnob(f"pc{index}", self.space, shaped, provenance=provenance)
-            if self.measure_ranges:
-                knob = replace(knob, range=plausible_range(generator, knob, truncation=self.truncation))
-            knobs[knob.name] = knob
+            shaped = signed(direction).float().reshape(turned.shape)
+            knobs[f"pc{index}"] = LinearKnob(f"pc{index}", self.space, shaped, provenance=provenance)
         report |= {
             "observe": self.observe,
             "space": self.space,
             "explained_variance_ratio": ratios,
             "linear_share": found.linear_share,
         }
-        report["seconds"] = {
-            "components": round(calculated - started, 4),
-            "ranges": round(time.perf_counter() - calculated, 2),
-        }
-        return KnobSet(knobs, report)
+        report["seconds"] = round(calculated - started, 4)
+        return with_ranges(generator, KnobSet(knobs, report), self.measure_ranges, self.truncation, progress)
 
     def _check(self, generator: Generator) -> Space:
         observed, turned = generator.space(self.observe), generator.space(self.space)
@@ -288,7 +283,7 @@ def _eigen(symmetric: Tensor) -> tuple[Tensor, Tensor]:
     return values.flip(0).clamp_min(0), vectors.flip(1).T
 
 
-def _signed(direction: Tensor) -> Tensor:
+def signed(direction: Tensor) -> Tensor:
     """Return the direction with its largest entry positive."""
     return direction * direction[direction.abs().argmax()].sign()
 

@@ -1,13 +1,15 @@
 """How far a knob can be turned before its pictures stop being plausible."""
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
 from steer.attribute import Measurer
 from steer.directions.readings import DOMAIN, domain, labeller, read_pictures, sweep
-from steer.generator import Generator
-from steer.knob import Knob
+from steer.generator import Generator, Progress
+from steer.knob import Knob, KnobSet
 
 RANGE_SEEDS = range(2_000_000, 2_000_008)
 """The birds that ranges are measured on; finders and scorecards use others."""
@@ -17,6 +19,9 @@ LIMITS: Mapping[str, float] = {"sigma": 6.0, "degree": 180.0}
 
 STEPS = 4
 HALVINGS = 3
+
+ROUND: Mapping[str, float] = {"degree": 5.0}
+"""What ends are whole multiples of, by unit; 0.1 for others."""
 
 STILL_MOVING = 0.2
 """A turn is spent where its attribute moves at less than this part of the pace it starts with."""
@@ -37,7 +42,7 @@ def plausible_range(
     unturned pictures. Where the knob turns a linear attribute, the median change of it must also go on the same way,
     at a fifth of its first pace or more, and stay within half of the attribute's range, from its middle to its end.
     Each side is tried at a quarter, half, three quarters and all of the limit (6 sigma, 180 degrees) and narrowed down
-    by halving; a side that never fails gets exactly the limit.
+    by halving; a side that never fails gets exactly the limit. Ends are round: whole tenths, or 5 degrees, inwards.
 
     Args:
         generator: what the knob turns.
@@ -95,10 +100,38 @@ def plausible_range(
                 good = (middle, change)
             else:
                 bad = middle
-        return good[0] or bad  # never nothing at all
+        return good[0]
 
     pairs = list(zip(scores, changes, strict=True))
-    return end(-1, pairs[:STEPS]), end(1, pairs[STEPS:])
+    step = ROUND.get(knob.unit, 0.1)
+    return -_rounded(-end(-1, pairs[:STEPS]), step), _rounded(end(1, pairs[STEPS:]), step)
+
+
+def with_ranges(
+    generator: Generator, knobs: KnobSet, measure: bool, truncation: float, progress: Progress | None
+) -> KnobSet:
+    """Return the knobs, each with its plausible range where ``measure`` says so; else with the ranges they have.
+
+    The report says under ``ranges`` which. ``progress`` counts knobs.
+    """
+    if not measure:
+        return KnobSet(knobs, {**knobs.report, "ranges": "not measured; measure_ranges looks at pictures for them"})
+    measured: dict[str, Knob] = {}
+    for number, (name, knob) in enumerate(knobs.items(), 1):
+        ends = plausible_range(generator, knob, truncation=truncation)
+        measured[name] = replace(knob, range=ends)  # type: ignore[type-var]
+        if progress is not None:
+            progress(number, len(knobs))
+    return KnobSet(measured, {**knobs.report, "ranges": "measured: where pictures stop being plausible"})
+
+
+def _rounded(amount: float, step: float) -> float:
+    """Return the largest multiple of a step within an amount from 0 up, and never nothing at all.
+
+    >>> _rounded(2.4375, 0.1), _rounded(174.0, 5.0), _rounded(0.03, 0.1)
+    (2.4, 170.0, 0.1)
+    """
+    return round(max(math.floor(amount / step + 1e-9), 1) * step, 10)
 
 
 def _medians(values: Tensor) -> list[float]:

@@ -25,6 +25,9 @@ CRITICS: Mapping[str, str] = {"aviary-judge": "aviary-critic"}
 
 DOMAIN = "in_domain"
 
+SPREAD_SEEDS = range(30_000_000, 30_000_256)
+"""The samples whose spread along a direction is one sigma of it, where a space is not made of dice."""
+
 
 def labeller(generator: Generator) -> Measurer:
     """Return the measurer that finders learn from: the critic, where reported numbers come from a judge."""
@@ -114,3 +117,21 @@ def space_values(generator: Generator, latent: Latent, space: str) -> Tensor:
     with torch.no_grad():
         parts = [generator.observe(latent.rows(rows), space).flatten(1).cpu() for rows in batches(len(latent))]
     return torch.cat(parts).double()
+
+
+def deviations(generator: Generator, space: str, directions: Tensor) -> Tensor:
+    """Return the standard deviation of a space's values along unit directions.
+
+    Args:
+        generator: what the values pass in.
+        space: known for dice; of others a few hundred samples are looked at.
+        directions: (directions, values).
+
+    Returns:
+        (directions,) in float64.
+    """
+    kind = generator.space(space)
+    if kind.isotropic:
+        return torch.full((len(directions),), kind.sigma, dtype=torch.float64)
+    values = space_values(generator, generator.sample(SPREAD_SEEDS), space)
+    return (values @ directions.double().T).std(0)
