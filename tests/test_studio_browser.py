@@ -225,7 +225,7 @@ def test_a_saved_picture_dropped_on_a_fresh_page_restores_everything(
     assert to_pictures(to_images(steer.Recipe.load(path).render())).equal(shown(first))
 
     second = open_page()
-    second.locator("#dropped input[type=file]").set_input_files(path)
+    second.locator("#masthead input[type=file]").set_input_files(path)
     wait_for(second, shown(first))
     wait_until(second, lambda: chosen(second) == chosen(first), "the controls")
 
@@ -250,7 +250,7 @@ def test_a_picture_may_be_dropped_anywhere_on_the_page(page: Any, tmp_path: Path
 
 def test_a_picture_without_a_recipe_is_refused_in_plain_words_and_the_page_lives_on(page: Any, tmp_path: Path) -> None:
     Image.new("RGB", (64, 64), "teal").save(tmp_path / "photo.png")
-    page.locator("#dropped input[type=file]").set_input_files(tmp_path / "photo.png")
+    page.locator("#masthead input[type=file]").set_input_files(tmp_path / "photo.png")
     message = page.get_by_test_id("toast-body")
     message.wait_for()
     said = message.inner_text()

@@ -11,9 +11,9 @@ from gradio.events import api
 from steer.apps.setting import shared_model
 from steer.apps.studio.desks import Desks
 from steer.apps.studio.endpoint import render_endpoint
-from steer.apps.studio.events import Events
+from steer.apps.studio.frame import TITLE, Frame
 from steer.apps.studio.look import THEME
-from steer.apps.studio.page import TITLE, lay_out
+from steer.apps.studio.tabs import TABS
 from steer.errors import BadInput, SteerError
 from steer.registry import list_generators
 
@@ -63,8 +63,7 @@ def build(generators: Sequence[str] | None = None) -> gr.Blocks:
     desks = Desks(generators)
     _warm_up(desks)
     with gr.Blocks(title=TITLE, delete_cache=(SWEEP_EVERY, SWEEP_AFTER), analytics_enabled=False) as demo:
-        page = lay_out(desks.session.available)
-        Events(page, desks).wire(demo)
+        Frame(desks, TABS).lay_out(demo)
         api(render_endpoint(desks, demo.GRADIO_CACHE), api_name="render", concurrency_limit=None)
     demo.queue(api_open=False, default_concurrency_limit=None)
     return demo

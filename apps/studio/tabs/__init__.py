@@ -1,0 +1,8 @@
+"""The tabs of the studio, one a module, in the order in which the page shows them."""
+
+from collections.abc import Callable, Sequence
+
+from steer.apps.studio.frame import Frame, Tab
+from steer.apps.studio.tabs.turn import Turn
+
+TABS: Sequence[Callable[[Frame], Tab]] = (Turn,)
