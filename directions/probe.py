@@ -22,6 +22,7 @@ from steer.directions.readings import (
     Read,
     circular_r2,
     labeller,
+    labels_of,
     read_pictures,
     space_values,
     sweep,
@@ -289,13 +290,7 @@ def _values(generator: Generator, latent: Latent, space: str) -> tuple[Array, Ar
 
         basis = randomized_svd(values, LARGEST_FIT, random_state=0)[2]
         values = values @ basis.T
-    labels = [
-        latent.condition[name]
-        for name, condition in generator.conditions.items()
-        if condition.kind == "label" and name in latent.condition
-    ]
-    rows = ["\n".join(entries) for entries in zip(*labels, strict=True)] or [""] * len(latent)
-    return values, basis, np.unique(rows, return_inverse=True)[1].astype(np.int64)
+    return values, basis, np.unique(labels_of(generator, latent), return_inverse=True)[1].astype(np.int64)
 
 
 def _read_csv(path: Path, name: str) -> dict[int, str]:

@@ -1,13 +1,14 @@
 """Readings: what is read off many pictures, made a few at a time."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from steer.attribute import Measurer
+from steer.attribute import Measurer, Perceptive
 from steer.generator import Generator, Progress
 from steer.knob import Knob
 from steer.latent import Latent
@@ -39,7 +40,14 @@ def domain(measurer: Measurer, *, attributes: bool) -> Read:
     """Return a reading, under ``in_domain``, of how far a picture is known; with every attribute, or alone."""
     if not attributes:
         return lambda images: {DOMAIN: measurer.in_domain(images)}
+    if isinstance(measurer, Perceptive):
+        return partial(_look_once, measurer)
     return lambda images: {**measurer.measure(images), DOMAIN: measurer.in_domain(images)}
+
+
+def _look_once(measurer: Perceptive, images: Tensor) -> dict[str, Tensor]:
+    readings, known = measurer.read_features(measurer.features(images))
+    return {**readings, DOMAIN: known}
 
 
 def read_pictures(
@@ -135,3 +143,13 @@ def deviations(generator: Generator, space: str, directions: Tensor) -> Tensor:
         return torch.full((len(directions),), kind.sigma, dtype=torch.float64)
     values = space_values(generator, generator.sample(SPREAD_SEEDS), space)
     return (values @ directions.double().T).std(0)
+
+
+def labels_of(generator: Generator, latent: Latent) -> list[str]:
+    """Return the classes each row was asked for, in one text; empty where there are no classes."""
+    labels = [
+        latent.condition[name]
+        for name, condition in generator.conditions.items()
+        if condition.kind == "label" and name in latent.condition
+    ]
+    return ["\n".join(entries) for entries in zip(*labels, strict=True)] or [""] * len(latent)

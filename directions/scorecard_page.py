@@ -2,16 +2,19 @@
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from steer.directions.bootstrap import LEVEL
 from steer.errors import BadInput
 from steer.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.collections import LineCollection
 
     from steer.directions.scorecard import KnobScore, Scorecard
 
@@ -22,7 +25,7 @@ UNITS: Mapping[str, str] = {"sigma": "σ", "degree": "degrees"}
 
 COLUMNS = 4
 WIDTH, MARGIN, LABELS = 11.0, 0.45, 1.75
-CURVE_HEIGHT, CURVE_STEP = 1.35, 2.15
+CURVE_HEIGHT, CURVE_STEP = 1.35, 2.3
 CELL_HEIGHT = 0.34
 # All in inches.
 
@@ -41,7 +44,7 @@ def draw_page(card: "Scorecard", path: str | Path) -> None:
         raise BadInput(f"'{path.name}': a scorecard is drawn as one of {', '.join(SUFFIXES)}")
     rows = math.ceil(len(card.knobs) / COLUMNS)
     map_height = CELL_HEIGHT * (len(card.knobs) + 1)
-    height = 0.65 + rows * CURVE_STEP + 1.0 + map_height + 0.3
+    height = 0.8 + rows * CURVE_STEP + 1.0 + map_height + 0.3
     page = Figure(figsize=(WIDTH, height), facecolor=PAPER)
     FigureCanvasAgg(page)
 
@@ -51,15 +54,17 @@ def draw_page(card: "Scorecard", path: str | Path) -> None:
 
     title = f"What the knobs of {card.generator} do"
     page.text(MARGIN / WIDTH, 1 - 0.34 / height, title, color=INK, fontsize=15, va="center")
-    source = f"{card.seeds} unseen samples, read by {card.measurer}; changes in spreads of the data"
+    source = (
+        f"{card.seeds} unseen samples, read by {card.measurer}; changes in spreads of the data; {LEVEL:.0%} intervals"
+    )
     page.text(1 - 0.2 / WIDTH, 1 - 0.34 / height, source, color=FADED, fontsize=9, va="center", ha="right")
 
     step = (WIDTH - MARGIN - 0.2) / COLUMNS
     limit = max(2.0, *(float(np.abs(_beside(knob)).max()) for knob in card.knobs)) * 1.05
     for number, knob in enumerate(card.knobs):
         row, column = divmod(number, COLUMNS)
-        _curve(axes(MARGIN + column * step, 1.2 + row * CURVE_STEP, step - 0.4, CURVE_HEIGHT), knob, limit)
-    top = 0.65 + rows * CURVE_STEP + 1.0
+        _curve(axes(MARGIN + column * step, 1.35 + row * CURVE_STEP, step - 0.4, CURVE_HEIGHT), knob, limit)
+    top = 0.8 + rows * CURVE_STEP + 1.0
     _heat_map(axes(LABELS, top, WIDTH - LABELS - 0.2, map_height), card)
     with atomic_path(path) as temporary:
         page.savefig(temporary, dpi=150, facecolor=PAPER)
@@ -67,7 +72,7 @@ def draw_page(card: "Scorecard", path: str | Path) -> None:
 
 def _beside(knob: "KnobScore") -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
     """Return every sample's changes; those of an angle not a turn of the circle away from the response."""
-    changes, response = np.asarray(knob.changes), np.asarray(knob.response)
+    changes, response = knob.swept.changes[knob.target.name], np.asarray(knob.details["response"])
     if knob.target.kind != "circular":
         return changes
     period = 360 / knob.target.spread
@@ -75,26 +80,58 @@ def _beside(knob: "KnobScore") -> "np.ndarray[tuple[int, ...], np.dtype[np.float
 
 
 def _curve(place: "Axes", knob: "KnobScore", limit: float) -> None:
-    """Draw the change of the target against the amount: every sample thin, the response thick."""
+    """Draw the change of the target against the amount: every sample thin, the response thick with its interval.
+
+    A line along the foot reddens where pictures are less realistic than unturned ones.
+    """
     from matplotlib.collections import LineCollection
 
     _plain(place)
     place.axhline(0, color=SOFT, linewidth=0.8)
     place.axvline(0, color=SOFT, linewidth=0.8)
-    lines = [np.column_stack([knob.amounts, changes]) for changes in _beside(knob)]
+    amounts = knob.swept.amounts
+    lines = [np.column_stack([amounts, changes]) for changes in _beside(knob)]
     place.add_collection(LineCollection(lines, colors=INK, alpha=0.12, linewidths=0.7))
-    place.plot(knob.amounts, knob.response, color=WARM, linewidth=2.2, solid_capstyle="round")
-    target = "" if knob.name == knob.target.name else f" → {_spoken(knob.target.name)}"
-    down, up = knob.figures.reach
-    true = f" (true {knob.truth.r2:.2f})" if knob.truth else ""
-    figures = f"r² {knob.figures.r2:.2f}{true}   leaks {knob.figures.leakage_worst:.2f}   reach {down:.1f}, {up:.1f}"
-    place.text(0, 1.2, f"{_spoken(knob.name)}{target}", transform=place.transAxes, color=INK, fontsize=10)
-    place.text(0, 1.06, figures, transform=place.transAxes, color=FADED, fontsize=7.5)
-    place.set_xlim(*knob.range)
+    low, high = np.transpose(knob.intervals["response"])
+    place.fill_between(amounts, low, high, color=WARM, alpha=0.25, linewidth=0)
+    place.plot(amounts, knob.details["response"], color=WARM, linewidth=2.2, solid_capstyle="round")
+    place.add_collection(_realism(knob, -0.97 * limit))
+    for line, height in zip(_captions(knob), (1.29, 1.15, 1.04), strict=True):
+        size, shade = (10, INK) if height > 1.2 else (7.5, FADED)
+        place.text(0, height, line, transform=place.transAxes, color=shade, fontsize=size)
+    place.set_xlim(*knob.knob.range)
     place.set_ylim(-limit, limit)
-    if knob.unit == "degree":
-        place.set_xticks(np.linspace(*knob.range, 5))
-    place.set_xlabel(UNITS.get(knob.unit, knob.unit), color=FADED, fontsize=8, labelpad=1)
+    if knob.knob.unit == "degree":
+        place.set_xticks(np.linspace(*knob.knob.range, 5))
+    place.set_xlabel(UNITS.get(knob.knob.unit, knob.knob.unit), color=FADED, fontsize=8, labelpad=1)
+
+
+def _captions(knob: "KnobScore") -> tuple[str, str, str]:
+    """Return the lines above a curve: the knob, how well it tells its target, what else it does."""
+    target = "" if knob.name == knob.target.name else f" → {_spoken(knob.target.name)}"
+    low, high = knob.intervals["r2"]
+    true = f", true {knob.truth.r2:.2f}" if knob.truth else ""
+    down, up = knob.figures.reach
+    ring = knob.details["winding"]
+    last = f"once round {ring['winding']:.0%}" if ring else f"reach {down:.1f}, {up:.1f}"
+    return (
+        f"{_spoken(knob.name)}{target}",
+        f"r² {knob.figures.r2:.2f} ({low:.2f}–{high:.2f}){true}",
+        f"leaks {knob.figures.leakage_worst:.2f}   realism {knob.realism:.0%}   {last}",
+    )
+
+
+def _realism(knob: "KnobScore", height: float) -> "LineCollection":
+    """Return a level line, grey where pictures are as realistic as unturned ones, red where half of that is left."""
+    from matplotlib.collections import LineCollection
+    from matplotlib.colors import LinearSegmentedColormap
+
+    amounts, scores = knob.swept.amounts, knob.swept.in_domain.mean(0)
+    left = scores / max(scores[np.abs(amounts).argmin()], 1e-6)
+    between = (left[1:] + left[:-1]) / 2
+    pieces = [[(start, height), (end, height)] for start, end in pairwise(amounts)]
+    shades = LinearSegmentedColormap.from_list("realism", (WARM, SOFT))((2 * between - 1).clip(0, 1))
+    return LineCollection(pieces, colors=shades, linewidths=4)
 
 
 def _heat_map(place: "Axes", card: "Scorecard") -> None:

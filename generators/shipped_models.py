@@ -59,6 +59,10 @@ class AviaryMeasurer:
         """Return the feature maps at 32, 16, 8 and 4 pixels of pictures (batch, 3, height, width) in [0, 1]."""
         return self.network.features(images)
 
+    def read_features(self, features: tuple[Tensor, ...]) -> tuple[dict[str, Tensor], Tensor]:
+        """Return what `measure` and `in_domain` say of the pictures that have these features."""
+        return self.network.read_features(features)
+
     def in_domain(self, images: Tensor) -> Tensor:
         """Return how far each picture is a bird as the renderer draws them, (batch,) in [0, 1]."""
         return self.network.in_domain(images)

@@ -5,8 +5,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from steer.attribute import Attribute, Measurer
+    from steer.attribute import Attribute, Measurer, Perceptive
     from steer.backend import Backend, Condition, Sampler, Stage, State
+    from steer.directions.scorecard import Scorecard, scorecard
     from steer.errors import SteerError
     from steer.finder import Finder
     from steer.generator import Generator
@@ -34,8 +35,9 @@ if TYPE_CHECKING:
     from steer.walk import Keyframe, Walk
 
 _MODULES = {
-    "attribute": "Attribute Measurer",
+    "attribute": "Attribute Measurer Perceptive",
     "backend": "Backend Condition Sampler Stage State",
+    "directions.scorecard": "Scorecard scorecard",
     "errors": "SteerError",
     "finder": "Finder",
     "generator": "Generator",
@@ -72,9 +74,11 @@ __all__ = [
     "Layout",
     "LinearKnob",
     "Measurer",
+    "Perceptive",
     "Recipe",
     "RingKnob",
     "Sampler",
+    "Scorecard",
     "Space",
     "Stage",
     "State",
@@ -95,6 +99,7 @@ __all__ = [
     "load_measurer",
     "measure_attributes",
     "parse_seeds",
+    "scorecard",
     "sheet",
     "shipped_knobs",
     "strip",

@@ -75,3 +75,16 @@ class Measurer(Protocol):
     def in_domain(self, images: Pictures) -> Amounts:
         """Return how far each picture is something this measurer knows, (batch,) in [0, 1]."""
         ...
+
+
+@runtime_checkable
+class Perceptive(Measurer, Protocol):
+    """A measurer that sees by features: looked at once, a picture can be read and compared with others."""
+
+    def features(self, images: Pictures) -> tuple[Tensor, ...]:
+        """Return feature maps of pictures (batch, 3, height, width) in [0, 1], (batch, channels, ...) each."""
+        ...
+
+    def read_features(self, features: tuple[Tensor, ...]) -> tuple[dict[str, Tensor], Amounts]:
+        """Return what `measure` and `in_domain` say of the pictures that have these features."""
+        ...

@@ -51,6 +51,13 @@ def test_renders_are_familiar_and_noise_is_not(shipped: Measurer, fresh: Dataset
     assert birds.median() > 0.95 and noise.max() < 0.25 and birds.max() <= 1 and noise.min() >= 0
 
 
+def test_one_look_reads_what_two_would(shipped: Measurer, fresh: Dataset) -> None:
+    pictures = fresh.pictures[:8].float() / 255
+    readings, known = shipped.read_features(shipped.features(pictures))
+    assert torch.equal(known, shipped.in_domain(pictures))
+    assert all(torch.equal(readings[name], values) for name, values in shipped.measure(pictures).items())
+
+
 def test_a_picture_of_another_size_measures_the_same(shipped: Measurer) -> None:
     factors = sample_factors(seeds=range(8))
     small, large = shipped.measure(render(factors)), shipped.measure(render(factors, 128))

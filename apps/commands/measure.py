@@ -7,7 +7,17 @@ import typer
 
 from steer.apps.commands import typed
 from steer.apps.commands.reading import read_knob, read_knobs
-from steer.apps.commands.writing import FIGURES, PICTURES, check_out, progress, say, say_json, say_table, say_written
+from steer.apps.commands.writing import (
+    FIGURES,
+    PICTURES,
+    TABLES,
+    check_out,
+    progress,
+    say,
+    say_json,
+    say_table,
+    say_written,
+)
 
 measure = typer.Typer(help="Measure what knobs do, how good and various pictures are, how well they are inverted.")
 
@@ -20,6 +30,9 @@ def knobs_(
         int, typer.Option(metavar="N", help="How many samples to judge on; no finder ever saw them.")
     ] = 64,
     figure: Annotated[Path | None, typer.Option(metavar="FILE", help="Also draw it: .png, .pdf or .svg")] = None,
+    table: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Also write every number with its interval: .csv")
+    ] = None,
     insist: typed.Insist = False,
     device: typed.Device = "auto",
     as_json: typed.Json = False,
@@ -28,25 +41,30 @@ def knobs_(
 
     Example: steer measure knobs aviary-biggan
     """
-    from steer.directions.scorecard import score_knobs
+    from steer.directions.scorecard import scorecard
     from steer.knob import KnobSet
     from steer.registry import load_generator
 
     check_out(figure, FIGURES)
+    check_out(table, TABLES)
     model = load_generator(generator, device)
     given = read_knobs(knobs, model)
     fitting = KnobSet({name: read_knob(name, given, model, insist) for name in given}, given.report)
     with progress("judging") as report:
-        card = score_knobs(model, fitting, seeds=seeds, progress=report)
+        card = scorecard(model, fitting, seeds=seeds, progress=report)
     if as_json:
         say_json(card.to_json())
     else:
         heading, *rows = card.table()
         say_table(heading, rows)
-    if figure is not None:
-        card.figure(figure)
-        if not as_json:
-            say_written(figure, "the same as a figure")
+    for path, write, what in (
+        (figure, card.figure, "the same as a figure"),
+        (table, card.save_csv, "every number, with its 90 % interval"),
+    ):
+        if path is not None:
+            write(path)
+            if not as_json:
+                say_written(path, what)
 
 
 @measure.command("quality")

@@ -14,6 +14,7 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 FILMS = (".mp4", ".gif", ".webp")
 FIGURES = (".png", ".pdf", ".svg")
 RECIPES = (".json",)
+TABLES = (".csv",)
 TENSORS = (".safetensors",)
 
 Report = Callable[[int, int], None]

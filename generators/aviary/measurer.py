@@ -148,7 +148,14 @@ class Measurer(nn.Module):
         Returns:
             (batch,) per factor in its own unit, circles in [0, 360), species as int64.
         """
-        linear, circular, species = self._read(self.features(images)[3])
+        return self._measured(self.features(images))
+
+    def read_features(self, maps: tuple[Tensor, ...]) -> tuple[dict[str, Tensor], Tensor]:
+        """Return what `measure` and `in_domain` say of the pictures that have these feature maps."""
+        return self._measured(maps), self._familiarity(maps)
+
+    def _measured(self, maps: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        linear, circular, species = self._read(maps[3])
         measured = {"species": species.argmax(1)}
         for name, values in zip(LINEAR, linear.unbind(1), strict=True):
             factor = FACTORS[name]
@@ -163,8 +170,7 @@ class Measurer(nn.Module):
 
     def pooled(self, images: Tensor) -> Tensor:
         """Return the averages of the last two feature maps, (batch, channels), for Fréchet distances."""
-        maps = self.features(images)
-        return torch.cat([maps[2].mean((2, 3)), maps[3].mean((2, 3))], dim=1)
+        return _pooled(self.features(images))
 
     def in_domain(self, images: Tensor) -> Tensor:
         """Return how familiar each picture is, (batch,) in [0, 1].
@@ -172,11 +178,17 @@ class Measurer(nn.Module):
         1 where the Mahalanobis distance of the pooled features is within that of 95 % of fresh renders; beyond, it
         falls as the squared ratio (after Lee et al. (2018), arXiv 1807.03888, with one Gaussian for all classes).
         """
-        return (self.domain_quantiles[95] / self.distance(images).clamp_min(1e-6)).square().clamp_max(1)
+        return self._familiarity(self.features(images))
+
+    def _familiarity(self, maps: tuple[Tensor, ...]) -> Tensor:
+        return (self.domain_quantiles[95] / self._distance(_pooled(maps)).clamp_min(1e-6)).square().clamp_max(1)
 
     def distance(self, images: Tensor) -> Tensor:
         """Return the Mahalanobis distance of each picture's pooled features from fresh renders, (batch,)."""
-        offset = self.pooled(images) - self.domain_mean
+        return self._distance(self.pooled(images))
+
+    def _distance(self, pooled: Tensor) -> Tensor:
+        offset = pooled - self.domain_mean
         return ((offset @ self.domain_precision) * offset).sum(1).clamp_min(0).sqrt()
 
     @torch.no_grad()
@@ -186,8 +198,7 @@ class Measurer(nn.Module):
         covariance = torch.cov(pooled.T.double())
         ridge = 1e-3 * covariance.diagonal().mean() * torch.eye(len(covariance), dtype=torch.float64)
         self.domain_precision.copy_(torch.linalg.inv(covariance + ridge).float())
-        offset = held_out - self.domain_mean
-        distances = ((offset @ self.domain_precision) * offset).sum(1).clamp_min(0).sqrt()
+        distances = self._distance(held_out)
         self.domain_quantiles.copy_(distances.quantile(torch.linspace(0, 1, QUANTILES)))
 
     def fold(self) -> "Measurer":
@@ -275,6 +286,10 @@ class Measurer(nn.Module):
             values = self.lateral[k](maps[k]) + F.interpolate(values, scale_factor=2.0, mode="nearest")
             values = F.silu(self.merge[k](values))
         return F.pixel_shuffle(self.outline(values), 2)
+
+
+def _pooled(maps: tuple[Tensor, ...]) -> Tensor:
+    return torch.cat([maps[2].mean((2, 3)), maps[3].mean((2, 3))], dim=1)  # (batch, channels)
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
