@@ -21,6 +21,7 @@ from steer.apps.commands.strip import strip
 from steer.apps.commands.studio import studio
 from steer.apps.commands.train import train
 from steer.apps.commands.walk import walk
+from steer.apps.stopping import SAID, exit_code, unwinding
 from steer.errors import SteerError, UnknownName
 
 DONE, DEFECT, MISTAKE = 0, 1, 2
@@ -75,14 +76,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: what stands behind ``steer``; by default the process's own.
 
     Returns:
-        0 done; 2 the user's mistake or a missing part, said in one line on stderr; 1 a defect; 130 stopped by Ctrl-C.
+        0 done; 2 the user's mistake or a missing part, said in one line on stderr; 1 a defect; 130 stopped by Ctrl-C;
+        143 stopped by SIGTERM.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
+    with unwinding() as received:
+        code = _run(given or ["--help"])
+    return _complain(SAID, exit_code(received[0]) if received else STOPPED) if code == STOPPED else code
+
+
+def _run(arguments: list[str]) -> int:
+    """Run a verb, and say in one line what went wrong; what was stopped comes back as STOPPED."""
     try:
-        code = app(args=given or ["--help"], prog_name="steer", standalone_mode=False) or DONE
-        return _stopped() if code == STOPPED else code
+        return app(args=arguments, prog_name="steer", standalone_mode=False) or DONE
     except (KeyboardInterrupt, typer.Abort):
-        return _stopped()
+        return STOPPED
     except UsageError as error:
         return _complain(_usage_message(error), MISTAKE)
     except SteerError as error:
@@ -109,10 +117,6 @@ def _complain(message: str, code: int) -> int:
         line = f"{line[: LONGEST_LINE // 2]} … {line[-LONGEST_LINE // 2 :]}"
     sys.stderr.write(f"steer: {line}\n")
     return code
-
-
-def _stopped() -> int:
-    return _complain("stopped; nothing half-written is left", STOPPED)
 
 
 def _usage_message(error: Any) -> str:

@@ -1,7 +1,6 @@
 """latent-steer: find the knobs in any image generator, measure what each really does, and turn them."""
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -105,14 +104,17 @@ __all__ = [
     "strip",
 ]
 
-__version__ = version("latent-steer")
-
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that ``import steer`` and ``steer --help`` stay quick."""
-    if name not in _HOMES:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value = version("latent-steer")
+    elif name in _HOMES:
+        value = getattr(import_module(f"steer.{_HOMES[name]}"), name)
+    else:
         raise AttributeError(f"module 'steer' has no attribute '{name}'")
-    value = getattr(import_module(f"steer.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
 

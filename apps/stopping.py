@@ -1,0 +1,52 @@
+"""Stopping: Ctrl-C and other signals end a command with one line, and leave nothing half-written."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in signal.Signals.__members__]
+
+SAID = "stopped; nothing half-written is left"
+
+
+def exit_code(received: int) -> int:
+    """Return what a shell reports for a process that a signal ended."""
+    return 128 + received
+
+
+def stop_at_once() -> None:
+    """Let a signal end the process from now on, while nothing is being written that would have to be put away."""
+    for number in _heeded():
+        signal.signal(number, _end)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    os.write(2, f"steer: {SAID}\n".encode())
+    os._exit(exit_code(number))
+
+
+@contextmanager
+def unwinding() -> Iterator[list[int]]:
+    """Let a signal unwind the work in this block, as Ctrl-C does; yield the signals that came."""
+    received: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in _heeded()}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _heeded() -> list[signal.Signals]:
+    """Return the signals to heed: none outside of the main thread, and none that whoever started us switched off."""
+    if threading.current_thread() is not threading.main_thread():
+        return []
+    return [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]

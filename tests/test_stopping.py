@@ -1,0 +1,41 @@
+"""Stopping a command by a signal: one line, the shell's exit code, and nothing half-written."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+STOPPED_AT_AN_IMPORT = """
+import os, signal, sys
+
+class Interrupter:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupter())
+from steer.apps.start import main
+sys.exit(main())
+"""
+
+
+def test_the_keyboard_stops_a_command_with_one_line_while_it_is_still_importing():
+    done = subprocess.run([sys.executable, "-c", STOPPED_AT_AN_IMPORT], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "steer: stopped; nothing half-written is left\n"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stopped_film_leaves_no_file(tmp_path, number, code):
+    program = "import sys; from steer.apps.start import main; sys.exit(main())"
+    words = ["walk", "aviary", "--knob", "hue", "--seeds", "0", "--seconds", "600", "--out", str(tmp_path / "f.gif")]
+    with subprocess.Popen([sys.executable, "-c", program, *words], stderr=subprocess.PIPE, text=True) as filming:
+        while not any(path.stat().st_size for path in tmp_path.iterdir()):  # until frames are written
+            assert filming.poll() is None
+            time.sleep(0.05)
+        filming.send_signal(number)
+        _, errors = filming.communicate()
+    assert (filming.returncode, errors) == (code, "steer: stopped; nothing half-written is left\n")
+    assert list(tmp_path.iterdir()) == []
