@@ -94,14 +94,13 @@ class Generator:
             BadInput: seeds, condition or truncation are not usable.
             UnknownName: there is no such condition or label.
         """
-        if not seeds or not all(0 <= seed < 2**53 and seed == int(seed) for seed in seeds):
-            raise BadInput(f"seeds are whole numbers from 0 up, at least one; not {list(seeds)!r:.80}")
+        numbers = _whole_numbers(seeds)
         if not (math.isfinite(truncation) and 0 < truncation <= 1):
             raise BadInput(f"truncation is above 0 and at most 1, not {truncation}")
-        asked = {name: self._condition_rows(name, value, len(seeds)) for name, value in (condition or {}).items()}
-        return self.backend.sample([int(seed) for seed in seeds], condition=asked, truncation=float(truncation)).to(
-            self.device
-        )
+        if not isinstance(condition or {}, Mapping):
+            raise BadInput(f'what to ask for is written {{"label": "NAME"}}, not {condition!r:.60}')
+        asked = {name: self._condition_rows(name, value, len(numbers)) for name, value in (condition or {}).items()}
+        return self.backend.sample(numbers, condition=asked, truncation=float(truncation)).to(self.device)
 
     def _condition_rows(self, name: str, value: str | Sequence[str], count: int) -> list[str]:
         if name not in self.conditions:
@@ -293,7 +292,23 @@ class Generator:
         return torch.cat(seen)[: len(latent)]
 
     def _checked(self, steering: Steering | None, latent: Latent) -> Steering:
+        """Return the steering, or none where none was given, once it and the latent turned out to fit."""
+        if not isinstance(latent, Latent):
+            raise BadInput(
+                f"what is drawn is a latent, as generator.sample([0, 1]) gives, not a {type(latent).__name__}; "
+                "values of your own go into one by latent.with_values('z', values)"
+            )
+        for name, values in latent.values.items():
+            if tuple(values.shape[1:]) != self.space(name).shape:
+                raise BadInput(
+                    f"the latent is of another generator: its '{name}' has shape {tuple(values.shape[1:])}, that of "
+                    f"'{self.name}' has {self.space(name).shape}"
+                )
         steering = steering if steering is not None else Steering()
+        if not isinstance(steering, Steering):
+            raise BadInput(
+                f"turns are given as steer.Steering([(knob, amount), …]), not as a {type(steering).__name__}"
+            )
         for turn in steering.turns:
             knob = turn.knob
             if knob.space not in self.spaces:
@@ -308,13 +323,15 @@ class Generator:
                 )
             if knob.shape != self.spaces[knob.space].shape:
                 raise BadInput(
-                    f"the knob '{knob.name}' has shape {knob.shape}, "
-                    f"space '{knob.space}' has {self.spaces[knob.space].shape}"
+                    f"the knob '{knob.name}' has shape {knob.shape}, space '{knob.space}' of '{self.name}' has "
+                    f"{self.spaces[knob.space].shape}; it was made for another generator and cannot turn this one"
                 )
             turn.amounts(len(latent))
         return steering
 
     def _chunks(self, count: int, chunk: int | None) -> Iterator[list[int]]:
+        if chunk is not None and chunk < 1:
+            raise BadInput(f"a chunk is one row or more, not {chunk}")
         size = chunk or min(count, LARGEST_CHUNK)
         for start in range(0, count, size):
             yield [min(row, count - 1) for row in range(start, start + size)]
@@ -351,6 +368,22 @@ class Generator:
     def _keep(self, latent: Latent, sampler: Sampler | None, first: int, state: State) -> None:
         if not _traced(latent):
             self._cache.put((latent.digest, sampler, first), state)
+
+
+def _whole_numbers(seeds: object) -> list[int]:
+    """Return seeds as whole numbers, whatever kind of list they were given in.
+
+    Raises:
+        BadInput: they are something else.
+    """
+    try:
+        numbers = [int(seed) for seed in seeds if 0 <= seed < 2**53 and seed == int(seed)]  # type: ignore[attr-defined]
+        whole = len(numbers) == len(seeds) > 0  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        whole = False
+    if not whole:
+        raise BadInput(f"seeds are a list of whole numbers from 0 up, such as [0, 1, 2], not {seeds!r:.80}")
+    return numbers
 
 
 def _traced(latent: Latent) -> bool:

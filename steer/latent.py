@@ -1,6 +1,7 @@
 """Latents: the frozen values a generator turns into pictures."""
 
 import hashlib
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -40,8 +41,17 @@ class Latent:
         return self.values[space]
 
     def rows(self, index: Sequence[int]) -> "Latent":
-        """Return the named rows, in the order given, repeats allowed."""
-        rows = list(index)
+        """Return the named rows, in the order given, repeats allowed.
+
+        Raises:
+            BadInput: there is no such row.
+        """
+        try:
+            rows = [operator.index(row) for row in index]
+        except TypeError as error:
+            raise BadInput(f"rows are given as a list, such as latent.rows([0, 2]), not as {index!r:.60}") from error
+        if not all(-len(self) <= row < len(self) for row in rows):
+            raise BadInput(f"a latent of {len(self)} rows has rows 0 to {len(self) - 1}; {rows!r:.60} asks for others")
         return replace(
             self,
             values={name: values[rows] for name, values in self.values.items()},

@@ -3,8 +3,9 @@
 from typing import Literal
 
 from PIL import Image
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
+from steer.errors import BadInput
 from steer.pictures import sheet, to_images
 from steer.shapes import Pictures
 
@@ -31,6 +32,12 @@ class Layout(BaseModel):
     column_labels: tuple[str, ...] = ()
     row_labels: tuple[str, ...] = ()
     captions: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> "Layout":
+        if (self.columns is not None and self.columns < 1) or (self.scale is not None and self.scale < 1):
+            raise BadInput(f"columns and scale are whole numbers of at least 1, not {self.columns} and {self.scale}")
+        return self
 
     def sheet(self, pictures: Pictures) -> Image.Image:
         """Lay pictures (batch, 3, height, width) in [0, 1] out.

@@ -19,6 +19,9 @@ from steer.generator import Generator, Progress
 from steer.knob import KnobSet
 from steer.shapes import Pictures
 
+ROUNDING = 1e-3
+"""How far pictures may leave [0, 1] and still be measured."""
+
 Group = Literal["generators", "finders", "attributes"]
 GeneratorLoader = Callable[[Path | None], Backend]
 """What an entry point in ``steer.generators`` names: from a folder of weights, or None, to a backend."""
@@ -158,7 +161,20 @@ def measure_attributes(images: Pictures, of: Generator) -> dict[str, Tensor]:
 
     Returns:
         (batch,) per attribute, in its unit.
+
+    Raises:
+        BadInput: these are no such pictures, or not of the generator's size.
     """
+    if not isinstance(of, Generator):
+        raise BadInput(f"pictures are measured for a generator, as steer.load_generator gives one, not for {of!r:.60}")
+    height, width = of.backend.picture_size
+    wanted = f"pictures are measured as a float tensor (batch, 3, {height}, {width}) in [0, 1]"
+    if not isinstance(images, Tensor):
+        raise BadInput(f"{wanted}, not as {type(images).__name__}")
+    if not images.is_floating_point() or images.shape[1:] != (3, height, width):
+        raise BadInput(f"{wanted}, not {tuple(images.shape)} of {images.dtype}")
+    if len(images) and not (images.min() > -ROUNDING and images.max() < 1 + ROUNDING):
+        raise BadInput(f"{wanted}; these go from {float(images.min()):.3g} to {float(images.max()):.3g}")
     with torch.no_grad():
         return load_measurer(of.backend.measurer).measure(images.cpu())
 

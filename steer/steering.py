@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool
@@ -31,19 +32,33 @@ class Turn:
     window: Window | None = None
     absolute: bool = False
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.knob, Knob):
+            raise BadInput(
+                f"what is turned is a knob, such as steer.shipped_knobs(generator)['hue'], not {self.knob!r:.60}"
+            )
+        try:
+            amount = torch.as_tensor(self.amount, dtype=torch.float32)
+        except (TypeError, ValueError, RuntimeError):
+            amount = torch.tensor(torch.nan)
+        if not bool(torch.isfinite(amount).all()):
+            low, high = self.knob.range
+            raise BadInput(
+                f"knob '{self.knob.name}' cannot be turned by {self.amount!r:.60}; "
+                f"its range is {low:.3g} to {high:.3g} ({self.knob.unit})"
+            )
+
     def amounts(self, batch: int) -> Amounts:
         """Return one amount a sample, (batch,).
 
         Raises:
-            BadInput: there are neither one nor ``batch`` amounts, or one of them is not finite.
+            BadInput: there are neither one nor ``batch`` amounts.
         """
         amount = torch.as_tensor(self.amount, dtype=torch.float32)
         if amount.dim() > 1 or amount.numel() not in (1, batch):
             raise BadInput(
                 f"knob '{self.knob.name}' takes one amount or one per sample ({batch}), not {list(amount.shape)}"
             )
-        if not bool(torch.isfinite(amount).all()):
-            raise BadInput(f"knob '{self.knob.name}' was turned by an amount that is not a number")
         return amount.reshape(-1).expand(batch)
 
     def weight(self, stage: Stage) -> float:
@@ -70,8 +85,7 @@ class Steering:
     """
 
     def __init__(self, turns: Iterable[Turn | tuple[Knob, Amount]] = ()) -> None:
-        whole = (turn if isinstance(turn, Turn) else Turn(*turn) for turn in turns)
-        self.turns: tuple[Turn, ...] = tuple(sorted(whole, key=lambda turn: (turn.knob.name, turn.knob.space)))
+        self.turns: tuple[Turn, ...] = tuple(sorted(_whole(turns), key=lambda turn: (turn.knob.name, turn.knob.space)))
 
     def __call__(self, space: str, stage: Stage, values: Tensor) -> Tensor:
         """Return the steered values, (batch, *shape); the very same object where nothing is turned.
@@ -108,3 +122,22 @@ class Steering:
         """Return the steering of some rows out of a batch."""
         rows = list(index)
         return Steering(replace(turn, amount=turn.amounts(batch)[rows]) for turn in self.turns)
+
+
+def _whole(turns: Any) -> Iterator[Turn]:
+    """Yield what was given as whole turns.
+
+    Raises:
+        BadInput: it is something else.
+    """
+    for turn in turns if isinstance(turns, Iterable) else (turns,):
+        match turn:
+            case Turn() if turn is not turns:
+                yield turn
+            case (knob, amount):
+                yield Turn(knob, amount)
+            case _:
+                raise BadInput(
+                    "steering is a list of turns, each of them a knob with its amount: "
+                    f"Steering([(knob, amount), …]); a {type(turn).__name__} is no turn"
+                )

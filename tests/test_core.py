@@ -146,8 +146,9 @@ class TestSteering:
         latent = shapes.sample([1, 2, 3])
         with pytest.raises(BadInput, match="one per sample"):
             shapes.decode(latent, steer.Steering([(line(RIGHT), [1.0, 2.0])]))
-        with pytest.raises(BadInput, match="not a number"):
-            shapes.decode(latent, steer.Steering([(line(RIGHT), math.nan)]))
+        for amount in (math.nan, math.inf, 1e300, [1.0, math.nan, 2.0]):
+            with pytest.raises(BadInput, match=r"cannot be turned by .*; its range is -3 to 3"):
+                steer.Steering([(line(RIGHT), amount)])
 
 
 class TestGenerator:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from steer.apps.commands import typed
-from steer.apps.commands.reading import read_knob, read_knobs, read_labels, read_latent, read_turns
+from steer.apps.commands.reading import read_ends, read_knob, read_knobs, read_labels, read_latent, read_turns
 from steer.apps.commands.writing import FILMS, RECIPES, check_out, progress, say_written
 from steer.errors import BadInput, UnknownName
 
@@ -80,10 +80,12 @@ def walk(
     else:
         latent = read_latent(seeds, picture, labels, truncation, model, insist)
         chosen = read_knob(knob, read_knobs(knobs, model), model, insist)
-        film = _sweep(Walk.sweep(model, chosen, latent, start=start, end=end, seconds=seconds, fps=fps), loop, pace)
+        first, last = read_ends(chosen, start, end)
+        film = _sweep(Walk.sweep(model, chosen, latent, start=first, end=last, seconds=seconds, fps=fps), loop, pace)
         film = replace(film, keyframes=[replace(each, turns=turns + each.turns) for each in film.keyframes])
-    height = model.backend.picture_size[0]
-    layout = Layout(scale=scale or max(1, -(-SMALLEST_FILM // height)))
+    if scale is None:
+        scale = max(1, -(-SMALLEST_FILM // model.backend.picture_size[0]))
+    layout = Layout(scale=scale)
     with progress("filming") as report:
         Recipe.of_walk(film, layout).save(out, model, progress=report)
     say_written(out, f"{len(film)} frames by {model.name}, {len(film) / fps:.3g} s")

@@ -1,0 +1,119 @@
+"""What a user may get wrong in Python is said with its cure, and not by whatever breaks first."""
+
+import jaxtyping
+import numpy as np
+import pytest
+import torch
+
+import steer
+from steer.errors import SteerError
+
+
+@pytest.fixture(autouse=True)
+def _as_users_run_it():
+    """Switch off the checks of types that only the tests have."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="module")
+def birds():
+    return steer.load_generator("aviary")
+
+
+@pytest.fixture(scope="module")
+def latent(birds):
+    return birds.sample([0, 1, 2])
+
+
+@pytest.fixture(scope="module")
+def hue(birds):
+    return steer.shipped_knobs(birds)["hue"]
+
+
+@pytest.mark.parametrize("pair", [tuple, list])
+def test_steering_by_a_bare_pair_is_told_how_turns_are_written(hue, pair):
+    with pytest.raises(SteerError, match=r"Steering\(\[\(knob, amount\), …\]\); a RingKnob is no turn"):
+        steer.Steering(pair([hue, 60]))
+
+
+def test_steering_by_one_turn_a_name_or_a_text_is_told_how_turns_are_written(hue):
+    for turns in (steer.Turn(hue, 60), hue, 60, {"hue": 60}, "hue=60"):
+        with pytest.raises(SteerError, match="a list of turns"):
+            steer.Steering(turns)
+    with pytest.raises(SteerError, match=r"is a knob, such as .* not 'hue'"):
+        steer.Steering([("hue", 60)])
+    with pytest.raises(SteerError, match="cannot be turned by 'far'; its range is -180 to 180"):
+        steer.Steering([(hue, "far")])
+
+
+def test_turns_that_are_no_steering_are_refused(birds, latent, hue):
+    with pytest.raises(SteerError, match="not as a list"):
+        birds.decode(latent, [(hue, 60)])
+
+
+@pytest.mark.parametrize("seeds", [5, None, "0-5", [1.5], ["1"], [None], np.array([]), float("nan")])
+def test_seeds_that_are_no_list_of_whole_numbers_are_refused(birds, seeds):
+    with pytest.raises(SteerError, match="a list of whole numbers from 0 up"):
+        birds.sample(seeds)
+
+
+def test_seeds_in_an_array_or_a_tensor_are_as_good_as_in_a_list(birds, latent):
+    for seeds in (np.arange(3), torch.arange(3), (0.0, 1.0, 2.0)):
+        assert birds.sample(seeds).seeds == latent.seeds
+
+
+def test_a_condition_that_is_a_bare_label_is_told_how_it_is_written(birds):
+    with pytest.raises(SteerError, match=r"is written \{.label.: .NAME.\}"):
+        birds.sample([0], condition="robin")
+
+
+def test_values_are_no_latent(birds):
+    with pytest.raises(SteerError, match=r"as generator.sample\(\[0, 1\]\) gives, not a Tensor"):
+        birds.decode(torch.zeros(1, 12))
+    with pytest.raises(SteerError, match="not a list"):
+        birds.observe([0, 1], "z")
+
+
+def test_a_latent_of_another_shape_is_refused(birds):
+    with pytest.raises(SteerError, match=r"its 'z' has shape \(3,\)"):
+        birds.decode(steer.latent.Latent({"z": torch.zeros(1, 3)}, {"label": ("owl",)}, (None,)))
+
+
+@pytest.mark.parametrize("rows", [[9], [-4], 0, [0.5], "0"])
+def test_rows_that_a_latent_does_not_have_are_refused(latent, rows):
+    with pytest.raises(SteerError, match="rows"):
+        latent.rows(rows)
+
+
+@pytest.mark.parametrize("chunk", [0, -1])
+def test_a_chunk_of_no_rows_is_refused(birds, latent, chunk):
+    with pytest.raises(SteerError, match="a chunk is one row or more"):
+        birds.decode(latent, chunk=chunk)
+
+
+@pytest.mark.parametrize(
+    ("pictures", "complaint"),
+    [
+        (torch.rand(3, 64, 64), r"not \(3, 64, 64\)"),
+        (torch.rand(1, 64, 64, 3), r"not \(1, 64, 64, 3\)"),
+        (torch.rand(1, 3, 32, 32), r"\(batch, 3, 64, 64\) in \[0, 1\], not \(1, 3, 32, 32\)"),
+        (torch.zeros(1, 3, 64, 64, dtype=torch.uint8), "uint8"),
+        (torch.full((1, 3, 64, 64), 255.0), "these go from 255 to 255"),
+        (np.zeros((1, 3, 64, 64)), "not as ndarray"),
+    ],
+)
+def test_what_is_measured_is_a_batch_of_pictures(birds, pictures, complaint):
+    with pytest.raises(SteerError, match=complaint):
+        steer.measure_attributes(pictures, of=birds)
+
+
+def test_pictures_are_measured_for_a_generator(birds, latent):
+    with pytest.raises(SteerError, match="not for 'aviary'"):
+        steer.measure_attributes(birds.decode(latent), of="aviary")
+
+
+def test_a_sheet_has_columns_and_a_scale_of_at_least_1():
+    with pytest.raises(SteerError, match="at least 1, not None and 0"):
+        steer.Layout(scale=0)
