@@ -46,6 +46,18 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+def check_file(path: Path) -> None:
+    """Check that there is a file to read.
+
+    Raises:
+        BadInput: there is none, or a folder in its place.
+    """
+    if path.is_dir():
+        raise BadInput(f"'{path}' is a folder; give a file inside it")
+    if not path.is_file():
+        raise BadInput(f"there is no file '{path}'")
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file whole or not at all."""
     with atomic_path(path) as temporary:
@@ -72,8 +84,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     path = Path(path)
     if path.suffix in PICKLE_SUFFIXES:
         raise BadInput(f"'{path}' is a pickle, which can run code when it is read; convert it to safetensors first")
-    if not path.is_file():
-        raise BadInput(f"there is no file '{path}'")
+    check_file(path)
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get(HEADER_KEY, "{}"))

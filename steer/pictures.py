@@ -11,7 +11,7 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from steer.errors import BadInput, BrokenFile
-from steer.files import atomic_path
+from steer.files import atomic_path, check_file
 from steer.mp4 import is_mp4, read_tag
 
 RECIPE_KEY = "latent_recipe"
@@ -215,8 +215,7 @@ def read_recipe_text(path: str | Path) -> str | None:
         BrokenFile: it is neither a picture nor a film, or it is cut short.
     """
     path = Path(path)
-    if not path.is_file():
-        raise BadInput(f"there is no file '{path}'")
+    check_file(path)
     try:
         if is_mp4(path):
             return read_tag(path, RECIPE_KEY, RECIPE_LIMIT)

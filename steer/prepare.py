@@ -13,6 +13,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from steer.errors import BadInput
+from steer.files import check_file
 from steer.pictures import to_images, to_pictures
 from steer.shapes import Pictures
 
@@ -91,8 +92,7 @@ def prepare(source: PictureSource, size: tuple[int, int]) -> Prepared:
 
 
 def _read(path: Path, notes: list[str]) -> Image.Image:
-    if not path.is_file():
-        raise BadInput(f"there is no file '{path}'")
+    check_file(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `_check_size` has a limit of its own

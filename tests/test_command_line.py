@@ -14,6 +14,7 @@ from PIL import Image
 import steer
 from steer.files import read_tensors
 from steer.knob import KnobSet, LinearKnob, Provenance
+from steer.pictures import as_png_text
 from steer.recipe import Recipe
 
 
@@ -208,9 +209,9 @@ def test_steer_alone_shows_the_verbs(made):
 # --- what it says about a mistake ------------------------------------------------------------------------------------
 
 
-def knob_file(path, fingerprint="0" * 64):
-    knob = LinearKnob("north", "z", torch.eye(12)[0], provenance=Provenance("other", fingerprint))
-    KnobSet({"north": knob}).save(path)
+def knob_file(path, size=12):
+    knob = LinearKnob(path.stem, "z", torch.eye(size)[0], provenance=Provenance("other", "0" * 64))
+    KnobSet({path.stem: knob}).save(path)
 
 
 SHEET = ("--out", "s.png")
@@ -242,7 +243,28 @@ MISTAKES = {
         ["--truncation", "number"],
     ),
     "turn without an amount": (["sample", "aviary", "--seeds", "0", "--turn", "hue", *SHEET], ["NAME=AMOUNT"]),
-    "turn by no number": (["sample", "aviary", "--seeds", "0", "--turn", "hue=nan", *SHEET], ["NAME=AMOUNT"]),
+    "turn by text": (["sample", "aviary", "--seeds", "0", "--turn", "hue=far", *SHEET], ["NAME=AMOUNT"]),
+    "turn by no number": (["sample", "aviary", "--seeds", "0", "--turn", "hue=nan", *SHEET], ["nan", "-180 to 180"]),
+    "turn by too much": (["sample", "aviary", "--seeds", "0", "--turn", "hue=1e300", *SHEET], ["1e+300", "180"]),
+    "turn to no end": (
+        ["strip", "aviary", "--seeds", "0", "--knob", "size", "--to", "inf", *SHEET],
+        ["'size' cannot be turned by inf", "-2.5 to 2.5"],
+    ),
+    "seeds and a picture": (
+        ["strip", "aviary", "--knob", "hue", "--seeds", "0", "--picture", "plain.png", *SHEET],
+        ["--seeds and --picture", "leave one"],
+    ),
+    "folder for a picture": (["render", "sub.png", "--out", "again.png"], ["'sub.png' is a folder"]),
+    "folder for a knob file": (
+        ["sample", "aviary", "--seeds", "0", "--knobs", "empty", "--turn", "hue=1", *SHEET],
+        ["'empty' is a folder"],
+    ),
+    "folder to invert": (["invert", "aviary-biggan", "sub.png", "--out", "i.png"], ["'sub.png' is a folder"]),
+    "knob of another shape": (
+        ["sample", "aviary", "--seeds", "0", "--knobs", "wide.safetensors", "--turn", "wide=1", "--insist", *SHEET],
+        ["(5,)", "(12,)", "another generator"],
+    ),
+    "film of no size": (["walk", "aviary", "--seeds", "0,1", "--scale", "0", "--out", "w.gif"], ["at least 1"]),
     "labels that do not match": (
         ["sample", "aviary", "--seeds", "0-2", "--label", "robin,owl", *SHEET],
         ["3 seeds", "not 2"],
@@ -289,6 +311,7 @@ MISTAKES = {
         ["walk", "aviary", "--seeds", "0,1", "--easing", "fast", "--out", "w.gif"],
         ["'fast'", "smooth"],
     ),
+    "seeds to count samples": (["measure", "knobs", "aviary", "--seeds", "64"], ["--count 64"]),
     "too few pictures to measure": (["measure", "quality", "aviary", "--count", "3"], ["at least 16"]),
     "training option that is not there": (
         ["train", "measurer", "--out", "m", "--option", "epoch=3"],
@@ -307,6 +330,7 @@ MISTAKES = {
 @pytest.mark.parametrize("case", MISTAKES)
 def test_a_mistake_is_one_line_with_its_cure_and_leaves_nothing_behind(case, folder, run):
     knob_file(folder / "north.safetensors")
+    knob_file(folder / "wide.safetensors", size=5)
     Image.new("RGB", (8, 8)).save(folder / "plain.png")
     (folder / "text.txt").write_text("text")
     (folder / "text.json").write_text('{"text": 1}')
@@ -340,7 +364,7 @@ def test_corrupted_weights_of_a_whole_configuration_are_named(folder, run):
 
 
 def test_one_can_insist_on_a_knob_from_other_weights(folder, made):
-    knob_file("north.safetensors")
+    knob_file(folder / "north.safetensors")
     made("sample", "aviary", "--seeds", "0", "--knobs", "north.safetensors", "--turn", "north=1", "--insist", *SHEET)
 
 
@@ -399,8 +423,42 @@ def test_the_installed_command_gives_its_exit_code_to_the_shell(folder):
 
 @pytest.mark.slow
 def test_measured_knobs_follow_the_documented_schema(made):
-    told = json.loads(made("measure", "knobs", "aviary", "--seeds", "8", "--json"))
+    told = json.loads(made("measure", "knobs", "aviary", "--count", "8", "--json"))
     assert set(told) == {"generator", "seeds", "knobs", "random_baseline"}
     figures = {"gain", "r2", "leakage", "leakage_mean", "reach", "species_kept"}
     assert set(told["random_baseline"]) == figures
     assert set(told["knobs"][0]) == figures | {"name", "attribute", "finder", "unit", "range"}
+
+
+# --- what is worth knowing, and no reason to stop --------------------------------------------------------------------
+
+
+def test_a_turn_far_beyond_its_measured_range_is_made_and_said_once(folder, run):
+    code, _, errors = run("sample", "aviary", "--seeds", "0,1", "--turn", "size=9", *SHEET)
+    assert code == 0
+    assert errors == (
+        "steer: note: size=9 is far beyond -2.5 to 2.5 sigma, where pictures were measured to stay plausible\n"
+    )
+    code, _, errors = run("strip", "aviary", "--seeds", "0", "--knob", "size", "--from", "0", "--to", "9", *SHEET)
+    assert (code, errors.count("\n")) == (0, 1)
+
+
+def test_a_ring_that_is_turned_further_than_round_and_an_end_of_the_range_are_nothing_to_speak_of(folder, made):
+    made("sample", "aviary", "--seeds", "0", "--turn", "hue=400", "--turn", "size=2.5", *SHEET)
+
+
+@pytest.mark.parametrize(
+    "words", [("render", "s.png"), ("strip", "aviary", "--knob", "hue", "--steps", "2", "--picture", "s.png")]
+)
+def test_a_picture_that_was_edited_is_said_to_be_no_longer_that_of_its_recipe(folder, run, made, words):
+    made("sample", "aviary", "--seeds", "0", *SHEET)
+    with Image.open("s.png") as image:
+        image.load()
+        text, changed = as_png_text(image.info["latent_recipe"]), image.copy()
+    code, _, errors = run(*words, "--out", "t.png")
+    assert (code, errors) == (0, "")
+    changed.paste((255, 0, 0), (20, 20, 40, 40))
+    changed.save("s.png", pnginfo=text)
+    code, _, errors = run(*words, "--out", "t.png")
+    assert code == 0
+    assert errors.startswith("steer: note: the picture in 's.png' was changed after it was made")

@@ -18,6 +18,7 @@ from steer.apps.commands.writing import (
     say_table,
     say_written,
 )
+from steer.errors import BadInput
 
 measure = typer.Typer(help="Measure what knobs do, how good and various pictures are, how well they are inverted.")
 
@@ -26,9 +27,10 @@ measure = typer.Typer(help="Measure what knobs do, how good and various pictures
 def knobs_(
     generator: typed.GeneratorName,
     knobs: typed.KnobFile = None,
-    seeds: Annotated[
+    count: Annotated[
         int, typer.Option(metavar="N", help="How many samples to judge on; no finder ever saw them.")
     ] = 64,
+    seeds: Annotated[str | None, typer.Option(hidden=True)] = None,
     figure: Annotated[Path | None, typer.Option(metavar="FILE", help="Also draw it: .png, .pdf or .svg")] = None,
     table: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Also write every number with its interval: .csv")
@@ -45,13 +47,15 @@ def knobs_(
     from steer.knob import KnobSet
     from steer.registry import load_generator
 
+    if seeds is not None:
+        raise BadInput(f"--seeds lists seeds everywhere else; how many to judge on is said by --count {seeds}")
     check_out(figure, FIGURES)
     check_out(table, TABLES)
     model = load_generator(generator, device)
     given = read_knobs(knobs, model)
     fitting = KnobSet({name: read_knob(name, given, model, insist) for name in given}, given.report)
     with progress("judging") as report:
-        card = scorecard(model, fitting, seeds=seeds, progress=report)
+        card = scorecard(model, fitting, seeds=count, progress=report)
     if as_json:
         say_json(card.to_json())
     else:

@@ -1,18 +1,30 @@
 """Turn what was typed into seeds, labels, knobs, turns and options; every mistake is said with its cure."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from steer.apps.commands.writing import say_aside
 from steer.errors import BadInput, UnknownName, WrongGenerator
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from steer.generator import Generator
     from steer.knob import Knob, KnobSet
     from steer.latent import Latent
     from steer.steering import Turn
+
+
+LOSSLESS = frozenset({"PNG", "WEBP"})
+"""Formats that keep every pixel."""
+
+EDITED = 8
+"""From more than how many of 255 levels a pixel counts as changed: a machine that calculates otherwise changes 1."""
+
+FAR = 0.1
+"""How much of its width a range is left by before that is said."""
 
 
 def read_condition(label: str | None, generator: "Generator", count: int) -> dict[str, str | list[str]]:
@@ -45,8 +57,10 @@ def read_latent(
     from steer.recipe import Recipe
     from steer.seeds import parse_seeds
 
-    if (seeds is None) == (picture is None):
+    if seeds is None and picture is None:
         raise BadInput("say what to draw: --seeds 0-5, or --picture FILE for a picture made here")
+    if seeds is not None and picture is not None:
+        raise BadInput("--seeds and --picture are two ways to say what to draw; leave one of them out")
     if seeds is not None:
         numbers = parse_seeds(seeds)
         condition = read_condition(label, generator, len(numbers))
@@ -54,7 +68,27 @@ def read_latent(
     if label is not None or truncation != 1:
         raise BadInput("a picture has its own label and truncation; leave --label and --truncation out")
     assert picture is not None
-    return Recipe.load(picture).latent(generator, insist=insist)
+    recipe = Recipe.load(picture)
+    latent = recipe.latent(generator, insist=insist)
+    if not insist:
+        heed_edits(picture, recipe.image(generator))
+    return latent
+
+
+def heed_edits(file: Path, drawn: "Image.Image") -> None:
+    """Say so where the pixels of a file that carries a recipe are not those that the recipe draws."""
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(file) as image:
+        if image.format not in LOSSLESS:
+            return
+        kept = np.asarray(image.convert("RGB"), dtype=np.int16)
+    if kept.shape != (made := np.asarray(drawn.convert("RGB"))).shape or int(abs(kept - made).max()) > EDITED:
+        say_aside(
+            f"the picture in '{file}' was changed after it was made; its recipe is followed, not its pixels "
+            "(for those: steer invert)"
+        )
 
 
 def read_labels(text: str, generator: "Generator") -> list[str]:
@@ -118,18 +152,50 @@ def read_turns(texts: Sequence[str] | None, file: Path | None, generator: "Gener
     if not pairs:
         return []
     knobs = read_knobs(file, generator)
-    return [Turn(read_knob(name, knobs, generator, insist), amount) for name, amount in pairs]
+    turns = []
+    for name, amount in pairs:
+        turns.append(Turn(read_knob(name, knobs, generator, insist), amount))
+        heed_range(turns[-1].knob, amount)
+    return turns
 
 
 def _read_pair(text: str) -> tuple[str, float]:
     name, _, amount = text.rpartition("=")
     try:
-        number = float(amount)
+        number = float(amount) if name else None
     except ValueError:
-        number = math.nan
-    if not name or not math.isfinite(number):
+        number = None
+    if number is None:
         raise BadInput(f"a turn is written NAME=AMOUNT, such as hue=90, not '{text}'")
     return name, number
+
+
+def read_ends(knob: "Knob", start: float | None, end: float | None, *, absolute: bool = False) -> tuple[float, float]:
+    """Return the amounts between which a knob is turned, by default the ends of its range.
+
+    Raises:
+        BadInput: one is not a finite number.
+    """
+    from steer.steering import Turn
+
+    low, high = knob.range
+    ends = (low if start is None else start, high if end is None else end)
+    for amount in ends:
+        Turn(knob, amount)  # refuses what is no number
+        if not absolute:
+            heed_range(knob, amount)
+    return ends
+
+
+def heed_range(knob: "Knob", amount: float) -> None:
+    """Say so where a knob is turned far beyond where pictures were measured to stay plausible; a ring has no beyond."""
+    low, high = knob.range
+    slack = FAR * (high - low)
+    if knob.unit != "degree" and not low - slack <= amount <= high + slack:
+        say_aside(
+            f"{knob.name}={amount:g} is far beyond {low:.3g} to {high:.3g} {knob.unit}, where pictures were measured "
+            "to stay plausible"
+        )
 
 
 def read_options(

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from steer.apps.commands import typed
+from steer.apps.commands.reading import heed_edits
 from steer.apps.commands.writing import FILMS, PICTURES, RECIPES, check_out, progress, say_written
 
 
@@ -23,6 +24,8 @@ def render(
 
     Example: steer render sheet.png --out again.png
     """
+    from PIL import Image
+
     from steer.recipe import Recipe
     from steer.registry import load_generator
 
@@ -31,4 +34,8 @@ def render(
     model = load_generator(generator or recipe.generator, device)
     with progress("drawing") as report:
         recipe.save(out, model, insist=insist, progress=report)
+    keeps_pixels = recipe.scene is not None and out.suffix.lower() in (".png", ".webp")
+    if keeps_pixels and file.suffix.lower() != ".json" and not insist:
+        with Image.open(out) as drawn:
+            heed_edits(file, drawn)
     say_written(out, f"made again by {model.name}")

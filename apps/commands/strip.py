@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from steer.apps.commands import typed
-from steer.apps.commands.reading import read_knob, read_knobs, read_latent
+from steer.apps.commands.reading import read_ends, read_knob, read_knobs, read_latent
 from steer.apps.commands.writing import PICTURES, RECIPES, check_out, progress, say_written
 
 LARGEST_STRIP = 200
@@ -52,7 +52,7 @@ def strip(
         raise BadInput(f"a strip has 2 to {LARGEST_STRIP} steps, not {steps}")
     model = load_generator(generator, device)
     chosen = read_knob(knob, read_knobs(knobs, model), model, insist)
-    ends = (chosen.range[0] if start is None else start, chosen.range[1] if end is None else end)
+    ends = read_ends(chosen, start, end, absolute=absolute)
     latent = read_latent(seeds, picture, label, truncation, model, insist)
     recipe = lay_out(model, chosen, latent, amounts=torch.linspace(*ends, steps).tolist(), absolute=absolute)
     with progress("drawing") as report:

@@ -76,6 +76,11 @@ def say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 
+def say_aside(text: str) -> None:
+    """Say on stderr what is worth knowing, and no reason to stop."""
+    sys.stderr.write(f"steer: note: {text}\n")
+
+
 def say_written(path: Path, what: str) -> None:
     """Print which file was written and what is in it."""
     say(f"{path}: {what}")
