@@ -336,7 +336,15 @@ class DDIM:
 
     def picture(self, state: State) -> Tensor:
         """Return the picture; midway, the clean picture that was guessed in the last step."""
-        return ((state.tensors["guess"] + 1) / 2).clamp(0, 1)
+        return _as_picture(state.tensors["guess"])
+
+    def noisy_picture(self, state: State) -> Tensor:
+        """Return the state itself, noise and all; noise goes beyond what a picture can show, and is clipped there."""
+        return _as_picture(state.tensors["x"])
+
+    def noise_levels(self) -> Tensor:
+        """Return alpha_bar at every noise level, (levels,)."""
+        return self.schedule.alpha_bars
 
     def invert(
         self,
@@ -433,6 +441,10 @@ class _Bend:
         """Move it for the clean picture alone."""
         assert self.by_p is not None, "there is a second pass only where something is turned"
         return self.turn(h) + self.by_p
+
+
+def _as_picture(values: Tensor) -> Tensor:
+    return ((values + 1) / 2).clamp(0, 1)
 
 
 def _hash(row: Tensor) -> int:

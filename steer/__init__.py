@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from steer.attribute import Attribute, Measurer, Perceptive
-    from steer.backend import Backend, Condition, Sampler, Stage, State
+    from steer.backend import Backend, Condition, Noisy, Sampler, Stage, State
     from steer.directions.scorecard import Scorecard, scorecard
     from steer.errors import SteerError
+    from steer.film import Film
     from steer.finder import Finder
     from steer.generator import Generator
     from steer.inversion import Inversion, Invertible
@@ -35,9 +36,10 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "attribute": "Attribute Measurer Perceptive",
-    "backend": "Backend Condition Sampler Stage State",
+    "backend": "Backend Condition Noisy Sampler Stage State",
     "directions.scorecard": "Scorecard scorecard",
     "errors": "SteerError",
+    "film": "Film",
     "finder": "Finder",
     "generator": "Generator",
     "inversion": "Inversion Invertible",
@@ -62,6 +64,7 @@ __all__ = [
     "Attribute",
     "Backend",
     "Condition",
+    "Film",
     "Finder",
     "Generator",
     "Inversion",
@@ -73,6 +76,7 @@ __all__ = [
     "Layout",
     "LinearKnob",
     "Measurer",
+    "Noisy",
     "Perceptive",
     "Recipe",
     "RingKnob",

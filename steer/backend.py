@@ -130,3 +130,16 @@ class Backend(Protocol):
     def shipped_knobs(self) -> KnobSet:
         """Return the knobs that come with the weights; an empty set where none do."""
         ...
+
+
+@runtime_checkable
+class Noisy(Protocol):
+    """A backend whose pictures condense out of noise: what its author adds to `Backend` for films to show it."""
+
+    def noisy_picture(self, state: State) -> Pictures:
+        """Return the state itself, noise and all, as a picture (batch, 3, height, width), clipped to [0, 1]."""
+        ...
+
+    def noise_levels(self) -> Tensor:
+        """Return alpha_bar, the picture's share in the variance, at every noise level: (levels,) float64, falling."""
+        ...

@@ -3,7 +3,7 @@
 import math
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from threading import Lock
 from time import perf_counter
 from typing import Any, final
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from steer.anchor import Anchor, Source
-from steer.backend import Backend, Condition, Sampler, Stage, State, SteeringCall
+from steer.backend import Backend, Condition, Noisy, Sampler, Stage, State, SteeringCall
 from steer.errors import BadInput, SteerError, UnknownName, WrongGenerator
 from steer.inversion import Found, Inversion, Invertible, Report, options_of
 from steer.latent import Latent
@@ -26,6 +26,21 @@ LARGEST_CHUNK = 16
 CACHE_BYTES = 256 * 2**20
 KEPT_INVERSIONS = 16
 """How many inversions a generator remembers: one takes seconds, and saving its recipe asks for it again."""
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """What a film shows of one stage.
+
+    Attributes:
+        name: the stage's name; "picture" once all are done.
+        picture: the current guess, (batch, 3, height, width) in [0, 1]: what the stage made of what it was given.
+        noisy: what the stage was given, noise and all, of the same shape; None for generators without noise.
+    """
+
+    name: str
+    picture: Pictures
+    noisy: Pictures | None = None
 
 
 @final
@@ -237,15 +252,19 @@ class Generator:
 
     def film(
         self, latent: Latent, steering: Steering | None = None, *, sampler: Sampler | None = None
-    ) -> Iterator[Pictures]:
-        """Yield the picture as it stands after each stage, (batch, 3, height, width); all rows in one chunk."""
+    ) -> Iterator[Moment]:
+        """Yield what stands at each stage, all rows in one chunk; the last moment's picture is the finished one."""
         steering, sampler = self._checked(steering, latent), _sampler_of(latent, sampler)
-        stages = self.backend.stages(latent, sampler)
-        way = _Way(self.backend, latent, steering, stages)
-        state = self.backend.begin(latent, sampler)
+        backend = self.backend
+        stages = backend.stages(latent, sampler)
+        way = _Way(backend, latent, steering, stages)
+        state = backend.begin(latent, sampler)
         for stage in stages:
+            noisy = backend.noisy_picture(state) if isinstance(backend, Noisy) else None
             state = way.advance(state, stage, steering)
-            yield self.backend.picture(state)
+            yield Moment(stage.name, backend.picture(state), noisy)
+        if isinstance(backend, Noisy):
+            yield Moment("picture", backend.picture(state), backend.noisy_picture(state))
 
     def observe(
         self,

@@ -1,4 +1,4 @@
-"""Recipes: everything a picture or a walk depends on, as one JSON."""
+"""Recipes: everything a picture, a walk or a film depends on, as one JSON."""
 
 import base64
 import binascii
@@ -18,6 +18,7 @@ from steer.anchor import Anchor, Source
 from steer.backend import Sampler
 from steer.errors import BadInput, BrokenFile, WrongGenerator
 from steer.files import atomic_path, write_text
+from steer.film import STILLS, Film, Forward, Reverse
 from steer.generator import Generator, Progress
 from steer.knob import Knob, Window, adopt, knob_from_parts, knob_to_parts
 from steer.latent import Latent, concatenate
@@ -29,8 +30,8 @@ from steer.steering import Steering, Turn
 from steer.video import VIDEO_SUFFIXES, write_video
 from steer.walk import Easing, Keyframe, Walk
 
-RECIPE_SCHEMA = 2
-"""2 came with inverted pictures."""
+RECIPE_SCHEMA = 3
+"""2 came with inverted pictures, 3 with films of how a picture comes about."""
 
 LARGEST_EMBEDDED = 2**20
 """The largest source picture that a recipe holds itself, in bytes; larger ones stand in a file beside it."""
@@ -220,6 +221,24 @@ class WalkRecord(_Record):
     easing: Easing = "smooth"
 
 
+class FilmRecord(_Record):
+    """How a scene is filmed: its pictures coming about ("reverse"), or its source dissolving ("forward").
+
+    Attributes:
+        direction: which of them.
+        seconds: see `steer.film.Film`.
+        stills: see `steer.film.Film`.
+        seeds: of a forward film, its random walks.
+        steps: of a forward film, moments after the clean picture; a reverse one has those of the recipe's sampler.
+    """
+
+    direction: Literal["forward", "reverse"]
+    seconds: float = 4.0
+    stills: int = STILLS
+    seeds: tuple[int, ...] = (0,)
+    steps: int = 50
+
+
 class Recipe(_Record):
     """Everything that pictures, or the frames of a walk, depend on; JSON in a file or inside a picture or video.
 
@@ -228,6 +247,7 @@ class Recipe(_Record):
         fingerprint: hash of its weights.
         scene: the pictures, or None for a walk.
         walk: the walk, or None for pictures.
+        film: how the scene is filmed, or None for pictures and walks.
         sampler: steps, for generators that have a choice of them.
         chunk: how many rows were run at a time; the same number gives the same bits.
         layout: how the pictures lie on the sheet.
@@ -239,6 +259,7 @@ class Recipe(_Record):
     fingerprint: str
     scene: Scene | None = None
     walk: WalkRecord | None = None
+    film: FilmRecord | None = None
     sampler: dict[str, Any] | None = None
     chunk: int | None = None
     layout: Layout = Layout()
@@ -300,7 +321,7 @@ class Recipe(_Record):
                 f"the recipe has schema {recipe.schema_version}, newer than {RECIPE_SCHEMA}; update latent-steer"
             )
         if (recipe.scene is None) == (recipe.walk is None):
-            raise BrokenFile("a recipe holds either a scene or a walk")
+            raise BrokenFile("a recipe holds either a scene, which may be filmed, or a walk")
         return recipe
 
     @classmethod
@@ -370,10 +391,12 @@ class Recipe(_Record):
 
         Raises:
             WrongGenerator: the generator has other weights.
-            BadInput: it is the recipe of a walk; save it to a video.
+            BadInput: it is the recipe of a walk or film; save it to a video.
         """
         if self.scene is None:
             raise BadInput("this is the recipe of a walk: save it as .mp4, .gif or .webp, or use .to_walk().frames()")
+        if self.film is not None:
+            raise BadInput("this is the recipe of a film: save it as .mp4, .gif, .webp or .png, or use .to_film()")
         generator, insist_on = self._accept(generator, insist)
         latent, turns = self._scene_of(self.scene, generator, insist_on)
         with torch.no_grad():
@@ -394,11 +417,34 @@ class Recipe(_Record):
         keyframes = [Keyframe(*part, seconds) for part, seconds in zip(parts, self.walk.seconds, strict=True)]
         return Walk(generator, keyframes, self.walk.fps, self.walk.loop, self.walk.easing, self._sampler())
 
+    def to_film(self, generator: Generator | None = None, *, insist: bool = False) -> Film:
+        """Return the film of how its pictures come about, or of one dissolving.
+
+        Raises:
+            WrongGenerator: the generator has other weights.
+            BadInput: it is a recipe of pictures or of a walk.
+            BrokenFile: it is to dissolve a picture that it does not have.
+        """
+        if self.film is None or self.scene is None:
+            raise BadInput("this is no recipe of a film; film what it makes: steer.Film.reverse(generator, latent)")
+        generator, insist_on = self._accept(generator, insist)
+        record = self.film
+        if record.direction == "reverse":
+            latent, turns = self._scene_of(self.scene, generator, insist_on)
+            process = Reverse(generator, latent, Steering(turns), self._sampler())
+            return Film(process, record.seconds, record.stills)
+        if not self.scene.sources:
+            raise BrokenFile("the recipe dissolves a picture that it does not have; use another copy of it")
+        source = self.scene.sources[0].source()
+        return Film(Forward(generator, source, record.seeds, record.steps), record.seconds, record.stills)
+
     def _sampler(self) -> Sampler | None:
         return Sampler(**self.sampler) if self.sampler else None
 
     def image(self, generator: Generator | None = None, *, insist: bool = False) -> Image.Image:
-        """Make the sheet of pictures."""
+        """Make the sheet of pictures, or the strip of a film's stills."""
+        if self.film is not None:
+            return self.to_film(generator, insist=insist).strip(self.layout)
         return self.layout.sheet(self.render(generator, insist=insist))
 
     def save(
@@ -411,8 +457,9 @@ class Recipe(_Record):
     ) -> None:
         """Write the recipe (.json), its pictures (.png, .jpg, .webp) or its video (.mp4, .gif, .webp).
 
-        Pictures and videos carry the recipe. The file is written whole or not at all. A source picture of more than
-        1 MiB is written beside it, named after its hash.
+        A film is written as a video, or as a strip of stills (.png, .jpg). Pictures and videos carry the recipe. The
+        file is written whole or not at all. A source picture of more than 1 MiB is written beside it, named after its
+        hash.
         """
         suffix = Path(path).suffix.lower()
         kept = self._with_sources(lambda source: source.set_apart(Path(path).parent))
@@ -422,8 +469,15 @@ class Recipe(_Record):
             if suffix not in VIDEO_SUFFIXES:
                 raise BadInput(f"a walk is saved as {', '.join(sorted(VIDEO_SUFFIXES))} or .json, not '{suffix}'")
             walk = self.to_walk(generator, insist=insist)
-            frames = (np.asarray(self.layout.sheet(frame)) for frame in walk.frames(progress))
-            write_video(frames, path, fps=walk.fps, recipe_json=kept.json_text())
+            sheets = (self.layout.sheet(frame) for frame in walk.frames(progress))
+            write_video(sheets, path, fps=walk.fps, recipe_json=kept.json_text())
+        elif self.film is not None:
+            film = self.to_film(generator, insist=insist)
+            if suffix in VIDEO_SUFFIXES:
+                frames = film.frames(self.layout, progress)
+                write_video(frames, path, fps=film.fps, recipe_json=kept.json_text())
+            else:
+                save_picture(film.strip(self.layout, progress), path, kept.json_text())
         else:
             pictures = self.render(generator, insist=insist, progress=progress)
             save_picture(self.layout.sheet(pictures), path, kept.json_text())

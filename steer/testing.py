@@ -75,7 +75,7 @@ def _check_pictures(generator: Generator) -> None:
     for chunk in (1, 2, 3):
         drift = float((generator.decode(latent, chunk=chunk) - pictures).abs().max())
         assert drift <= 1e-5, f"pictures differ by {drift:.1e} when made {chunk} at a time"
-    assert torch.equal(list(generator.film(latent))[-1], pictures), "the film ends with the picture"
+    assert torch.equal(list(generator.film(latent))[-1].picture, pictures), "the film ends with the picture"
 
 
 def _check_steering(generator: Generator, space: str) -> None:

@@ -178,6 +178,12 @@ class Diffuser:
     def picture(self, state: State) -> Tensor:
         return (state.tensors["x"] / 2 + 0.5).clamp(0, 1)
 
+    def noisy_picture(self, state: State) -> Tensor:
+        return self.picture(state)
+
+    def noise_levels(self) -> Tensor:
+        return self.schedule.alpha_bars
+
     def linear_map(self, observed: str, space: str) -> Tensor | None:
         return None
 

@@ -375,7 +375,7 @@ def test_broken_model_folders_are_refused_with_the_cure(tmp_path: Path) -> None:
 def test_before_its_blocks_a_film_shows_what_dice_of_zero_would_give_them() -> None:
     generator = Generator(BigGAN(network()), name="tiny")
     latent = generator.sample([1, 2], condition={"label": "owl"})
-    started = next(generator.film(latent))
+    started = next(generator.film(latent)).picture
     knob = LinearKnob("away", "z", latent["z"][0], window=Window(0.25, 1.0))
     without = generator.decode(latent.rows([0]), Steering([(knob, -1.0)]))
     assert torch.allclose(started[:1], without, atol=1e-5)

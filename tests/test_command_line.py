@@ -193,7 +193,7 @@ def test_version_and_help_come_without_torch_or_gradio_or_numpy():
         assert "steer" in done.stdout
 
 
-VERBS = ("list", "sample", "find", "knobs", "strip", "render", "walk", "studio")
+VERBS = ("list", "sample", "find", "knobs", "strip", "render", "walk", "film", "studio")
 GROUPS = ("measure knobs", "measure quality", "train biggan", "train measurer")
 
 
@@ -296,6 +296,21 @@ MISTAKES = {
     "walk to nowhere": (["walk", "aviary", "--seeds", "0", "--out", "w.gif"], ["at least two"]),
     "amounts without a knob": (["walk", "aviary", "--seeds", "0,1", "--from", "-3", "--out", "w.gif"], ["--knob"]),
     "walk of a year": (["walk", "aviary", "--seeds", "0,1", "--seconds", "3e7", "--out", "w.gif"], ["3600"]),
+    "film of a crowd": (["film", "aviary", "--seeds", "0-16", "--out", "f.gif"], ["16", "17"]),
+    "film of no time": (["film", "aviary", "--seeds", "0", "--seconds", "0", "--out", "f.gif"], ["50 a second"]),
+    "film of one still": (["film", "aviary", "--seeds", "0", "--stills", "1", "--out", "f.png"], ["at least 2"]),
+    "steps of what has none": (
+        ["film", "aviary", "--seeds", "0", "--steps", "5", "--out", "f.gif"],
+        ["'aviary'", "--steps"],
+    ),
+    "noise of what has none": (
+        ["film", "aviary", "--forward", "plain.png", "--out", "f.gif"],
+        ["'aviary'", "diffusion"],
+    ),
+    "a picture that dissolves and is drawn": (
+        ["film", "aviary", "--forward", "plain.png", "--label", "owl", "--out", "f.gif"],
+        ["--label"],
+    ),
     "strip of a million": (
         ["strip", "aviary", "--knob", "hue", "--seeds", "0", "--steps", "1000000", "--out", "s.png"],
         ["200"],

@@ -117,6 +117,25 @@ def test_its_stages_are_those_of_the_stepper(generator: Generator) -> None:
     assert torch.equal(ours, ((plain + 1) / 2).clamp(0, 1))
 
 
+def test_its_film_shows_each_noisy_state_beside_the_guess_made_from_it(generator: Generator) -> None:
+    latent = generator.sample([0, 1], condition={"prompt": "a red owl"})
+    backend: Any = generator.backend
+    stepper, denoiser, x = backend.stepper(SHORT), backend.denoiser(latent), latent["noise"]
+    with torch.no_grad():
+        *moments, last = generator.film(latent, sampler=SHORT)
+        for moment, (t, s) in zip(moments, stepper.levels.down, strict=True):
+            output = denoiser(x, t)
+            landed = stepper.step(x, output, t, s)
+            guess = landed if s == CLEAN else stepper.guess(x, output, t)
+            assert moment.name == f"noise level {t}"
+            assert moment.noisy is not None
+            assert torch.equal(moment.noisy, ((x + 1) / 2).clamp(0, 1))
+            assert torch.equal(moment.picture, ((guess + 1) / 2).clamp(0, 1))
+            x = landed
+    assert last.noisy is not None
+    assert torch.equal(last.noisy, last.picture)
+
+
 def test_a_prompt_changes_the_picture_and_keeps_the_noise(generator: Generator) -> None:
     open_ended, owl = generator.sample([3]), generator.sample([3], condition={"prompt": "a red owl"})
     assert torch.equal(open_ended["noise"], owl["noise"])

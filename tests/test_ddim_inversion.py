@@ -58,7 +58,7 @@ def test_an_unturned_picture_comes_back_bit_for_bit_and_a_small_turn_changes_it_
         for amount, low, high in ((1e-3, 0.0, 0.01), (20.0, 1e-3, 1.0)):
             moved = (generator.decode(found.latent, steer.Steering([(knob, amount)])) - plain).abs().max()
             assert low < float(moved) <= high
-    assert torch.equal(list(generator.film(found.latent))[-1], plain)
+    assert torch.equal(list(generator.film(found.latent))[-1].picture, plain)
 
 
 def test_it_keeps_the_promises_of_inversion(generator):

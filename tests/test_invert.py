@@ -92,7 +92,7 @@ class TestAnchoredRun:
         turns = steer.Steering([(knob, 1.0)])
         for steering in (None, turns):
             assert torch.equal(
-                list(generator.film(inverted.latent, steering))[-1], generator.decode(inverted.latent, steering)
+                list(generator.film(inverted.latent, steering))[-1].picture, generator.decode(inverted.latent, steering)
             )
         sampler, plain = inverted.latent.anchor.sampler, inverted.latent.without_anchor()
         for stage in (0, 7):

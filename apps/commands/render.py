@@ -30,7 +30,9 @@ def render(
     from steer.registry import load_generator
 
     recipe = Recipe.load(file)
-    check_out(out, (FILMS if recipe.walk else PICTURES) + RECIPES)
+    moving = FILMS if recipe.walk or recipe.film else ()
+    still = () if recipe.walk else PICTURES
+    check_out(out, (*moving, *still, *RECIPES))
     model = load_generator(generator or recipe.generator, device)
     with progress("drawing") as report:
         recipe.save(out, model, insist=insist, progress=report)
