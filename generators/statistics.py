@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from steer.attribute import Attribute, AttributeKind
+from steer.colour import cielab
 
 LUMA = (0.2126, 0.7152, 0.0722)
 """Weights of red, green and blue in the luma of Rec. 709."""
@@ -17,6 +18,12 @@ NOTICEABLE = 12.0
 """Distance in CIELAB at which a pixel counts half as salient; 2.3 is just noticeable (Mahy et al., 1994)."""
 
 TINY = 1e-6
+
+FAINT = 0.5 / 255
+"""What 8 bits cannot show: a mean colour nearer to grey has no hue, a picture that varies less is even."""
+
+HUELESS, SHAPELESS = 1, 4
+"""How many attributes a grey picture lacks, and an even one: sharpness, symmetry, and where what stands out is."""
 
 
 def _attribute(
@@ -79,8 +86,16 @@ class Statistics:
         }
 
     def in_domain(self, images: Tensor) -> Tensor:
-        """Return ones, (batch,): these statistics know every picture."""
-        return images.new_ones(len(images))
+        """Return the share of the attributes that each picture has, (batch,).
+
+        A grey picture has no hue; one that is even all over has neither sharpness nor symmetry nor anything that
+        stands out; numbers outside [0, 1] make no picture at all.
+        """
+        luma = (images * images.new_tensor(LUMA)[:, None, None]).sum(1)
+        even = luma.flatten(1).std(1) < FAINT
+        lacking = HUELESS * (torch.hypot(*_chroma(images)) < FAINT) + SHAPELESS * even
+        picture = torch.isfinite(images).flatten(1).all(1) & (images.flatten(1).amin(1) >= 0)
+        return (1 - lacking / len(ATTRIBUTES)) * (picture & (images.flatten(1).amax(1) <= 1))
 
 
 def _root(square: Tensor) -> Tensor:
@@ -94,11 +109,16 @@ def _hue(images: Tensor) -> Tensor:
     In the plane across the grey axis a colour's angle is its hue and its length its saturation, so the mean colour's
     angle is the mean hue, weighted by saturation.
     """
-    red, green, blue = images.mean((2, 3)).unbind(1)
-    across, up = red - (green + blue) / 2, math.sqrt(0.75) * (green - blue)
+    across, up = _chroma(images)
     grey = torch.hypot(across.detach(), up.detach()) < TINY
     angle = torch.atan2(torch.where(grey, 0.0, up), torch.where(grey, 1.0, across))
     return torch.remainder(torch.rad2deg(angle), 360)
+
+
+def _chroma(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean colour in the plane across the grey axis: towards red, and from blue to green."""
+    red, green, blue = images.mean((2, 3)).unbind(1)
+    return red - (green + blue) / 2, math.sqrt(0.75) * (green - blue)
 
 
 def _detail(luma: Tensor) -> Tensor:
@@ -109,7 +129,7 @@ def _detail(luma: Tensor) -> Tensor:
 
 def _salient(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return where the salient thing stands, right and up of the middle, and the share of the picture it takes."""
-    lab = _lab(images)
+    lab = cielab(images)
     distance = (lab - _backdrop(lab)).square().sum(1)
     weight = distance.square() / (distance.square() + NOTICEABLE**4)  # (batch, height, width) in [0, 1]
     height, width = weight.shape[1:]
@@ -132,17 +152,3 @@ def _backdrop(lab: Tensor) -> Tensor:
     upper = torch.lerp(top[..., :1], top[..., -1:], u)
     lower = torch.lerp(bottom[..., :1], bottom[..., -1:], u)
     return ruled - torch.lerp(upper, lower, v)
-
-
-def _lab(images: Tensor) -> Tensor:
-    """Turn sRGB into CIELAB under D65, (batch, 3, height, width); after IEC 61966-2-1 and CIE 15."""
-    linear = torch.where(images <= 0.04045, images / 12.92, ((images.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4)
-    to_xyz = images.new_tensor(
-        [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
-    )
-    white = to_xyz.sum(1)
-    xyz = torch.einsum("ij,bjhw->bihw", to_xyz / white[:, None], linear)
-    edge = (6 / 29) ** 3
-    f = torch.where(xyz > edge, xyz.clamp_min(edge) ** (1 / 3), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
-    fx, fy, fz = f.unbind(1)
-    return torch.stack([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)], 1)

@@ -4,8 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from steer.attribute import Attribute, Measurer, Perceptive
+    from steer.attribute import Attribute, FunctionMeasurer, Measurer, Perceptive
     from steer.backend import Backend, Condition, Noisy, Sampler, Stage, State
+    from steer.directions.perceptual import perceptual_distance
     from steer.directions.scorecard import Scorecard, scorecard
     from steer.errors import SteerError
     from steer.film import Film
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
     from steer.walk import Keyframe, Walk
 
 _MODULES = {
-    "attribute": "Attribute Measurer Perceptive",
+    "attribute": "Attribute FunctionMeasurer Measurer Perceptive",
     "backend": "Backend Condition Noisy Sampler Stage State",
+    "directions.perceptual": "perceptual_distance",
     "directions.scorecard": "Scorecard scorecard",
     "errors": "SteerError",
     "film": "Film",
@@ -66,6 +68,7 @@ __all__ = [
     "Condition",
     "Film",
     "Finder",
+    "FunctionMeasurer",
     "Generator",
     "Inversion",
     "Invertible",
@@ -102,6 +105,7 @@ __all__ = [
     "load_measurer",
     "measure_attributes",
     "parse_seeds",
+    "perceptual_distance",
     "scorecard",
     "sheet",
     "shipped_knobs",

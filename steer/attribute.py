@@ -1,13 +1,14 @@
 """Attributes: numbers read off a picture, with kind, range and unit."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from steer.errors import BadInput
 from steer.shapes import Amounts, Pictures
 
 AttributeKind = Literal["linear", "circular", "categorical"]
@@ -88,3 +89,35 @@ class Perceptive(Measurer, Protocol):
     def read_features(self, features: tuple[Tensor, ...]) -> tuple[dict[str, Tensor], Amounts]:
         """Return what `measure` and `in_domain` say of the pictures that have these features."""
         ...
+
+
+@dataclass(frozen=True)
+class FunctionMeasurer:
+    """A user's own functions of pictures as a measurer.
+
+    Attributes:
+        functions: by name, from pictures (batch, 3, height, width) in [0, 1] to (batch,) numbers.
+        attributes: what each number means, by the same names.
+        name: what it is called in reports.
+    """
+
+    functions: Mapping[str, Callable[[Tensor], Tensor]]
+    attributes: Mapping[str, Attribute]
+    name: str = "own functions"
+    reference: None = None
+
+    def __post_init__(self) -> None:
+        if self.functions.keys() != self.attributes.keys():
+            raise BadInput(f"functions {', '.join(self.functions)} and attributes {', '.join(self.attributes)} differ")
+
+    def measure(self, images: Pictures) -> dict[str, Tensor]:
+        """See `Measurer.measure`."""
+        return {name: torch.as_tensor(function(images)) for name, function in self.functions.items()}
+
+    def in_domain(self, images: Pictures) -> Amounts:
+        """Return the share of the attributes whose number is finite and within its range, (batch,) in [0, 1]."""
+        within = [
+            (readings >= self.attributes[name].low) & (readings <= self.attributes[name].high)
+            for name, readings in self.measure(images).items()
+        ]
+        return torch.stack(within).float().mean(0)

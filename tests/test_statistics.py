@@ -7,9 +7,10 @@ import torch
 import torch.nn.functional as F
 
 from steer.attribute import Measurer
+from steer.colour import cielab
 from steer.generators.aviary.factors import sample_factors
 from steer.generators.aviary.renderer import render_all
-from steer.generators.statistics import Statistics, _lab
+from steer.generators.statistics import Statistics
 
 SIZE = 48
 
@@ -39,6 +40,14 @@ def test_it_is_a_measurer_whose_attributes_are_what_it_measures():
     assert isinstance(statistics, Measurer)
     assert list(statistics.measure(torch.rand(2, 3, SIZE, SIZE))) == list(statistics.attributes)
     assert torch.equal(statistics.in_domain(torch.rand(2, 3, 8, 8)), torch.ones(2))
+
+
+def test_pictures_that_lack_an_attribute_are_out_of_its_domain():
+    grey = torch.rand(1, 1, SIZE, SIZE).expand(1, 3, SIZE, SIZE)
+    coloured, flat_grey = even(0.2, 0.5, 0.3), even(0.5, 0.5, 0.5)
+    broken = torch.rand(1, 3, SIZE, SIZE).index_fill(3, torch.tensor([0]), torch.nan)
+    known = Statistics().in_domain(torch.cat([grey, coloured, flat_grey, broken, 2 * grey]))
+    assert known.tolist() == pytest.approx([0.9, 0.6, 0.5, 0, 0])
 
 
 def test_every_value_lies_in_its_range_on_noise_and_on_even_pictures():
@@ -109,7 +118,7 @@ def test_a_backdrop_that_changes_from_edge_to_edge_does_not_stand_out():
 
 
 def test_white_and_grey_have_the_lightness_of_the_standard():
-    white, grey = _lab(even(1.0, 1.0, 1.0))[0, :, 0, 0], _lab(even(0.4663, 0.4663, 0.4663))[0, :, 0, 0]
+    white, grey = cielab(even(1.0, 1.0, 1.0))[0, :, 0, 0], cielab(even(0.4663, 0.4663, 0.4663))[0, :, 0, 0]
     assert white.tolist() == pytest.approx([100, 0, 0], abs=1e-3)
     assert grey.tolist() == pytest.approx([50, 0, 0], abs=0.02)  # sRGB 119 of 255 is L* 50
 

@@ -35,6 +35,9 @@ def knobs_(
     table: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Also write every number with its interval: .csv")
     ] = None,
+    by: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What judges: a measurer of 'steer list attributes'.")
+    ] = None,
     insist: typed.Insist = False,
     device: typed.Device = "auto",
     as_json: typed.Json = False,
@@ -45,17 +48,18 @@ def knobs_(
     """
     from steer.directions.scorecard import scorecard
     from steer.knob import KnobSet
-    from steer.registry import load_generator
+    from steer.registry import load_generator, load_measurer
 
     if seeds is not None:
         raise BadInput(f"--seeds lists seeds everywhere else; how many to judge on is said by --count {seeds}")
     check_out(figure, FIGURES)
     check_out(table, TABLES)
+    judge = load_measurer(by) if by is not None else None
     model = load_generator(generator, device)
     given = read_knobs(knobs, model)
     fitting = KnobSet({name: read_knob(name, given, model, insist) for name in given}, given.report)
     with progress("judging") as report:
-        card = scorecard(model, fitting, seeds=count, progress=report)
+        card = scorecard(model, fitting, seeds=count, measurer=judge, progress=report)
     if as_json:
         say_json(card.to_json())
     else:
