@@ -24,7 +24,7 @@ from torch import Tensor
 from steer.backend import Condition, Sampler, Stage, State, SteeringCall
 from steer.errors import BadInput, BrokenFile
 from steer.files import read_tensors, write_tensors, write_text
-from steer.generators.biggan import channels_last
+from steer.generators.channels_last import channels_last
 from steer.generators.diffusion.doctor import Chart
 from steer.generators.diffusion.inversion import Method, invert
 from steer.generators.diffusion.network import (

@@ -13,17 +13,15 @@ from torch import Tensor, nn
 from steer.backend import Stage
 from steer.errors import BadInput, BrokenFile, UnknownName
 from steer.generator import Generator
-from steer.generators.biggan import (
-    BigGAN,
+from steer.generators.biggan import BigGAN, load, write_model
+from steer.generators.gan.network import (
     BigGANConfig,
     BigGANNetwork,
     BlockShape,
     DoublingConvolution,
     NormaliseModulate,
-    convert_published,
-    load,
-    write_model,
 )
+from steer.generators.gan.published import convert_published
 from steer.knob import LinearKnob, Window
 from steer.steering import Steering, Turn
 from steer.testing import check_generator

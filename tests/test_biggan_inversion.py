@@ -6,7 +6,9 @@ import torch
 import steer
 from steer.errors import BadInput
 from steer.generator import Generator
-from steer.generators.biggan import BigGAN, BigGANConfig, BigGANNetwork, BlockShape, load_encoder
+from steer.generators.biggan import BigGAN
+from steer.generators.gan.dice_encoder import load_encoder
+from steer.generators.gan.network import BigGANConfig, BigGANNetwork, BlockShape
 from steer.testing import check_inversion
 
 

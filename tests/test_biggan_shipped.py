@@ -3,7 +3,8 @@
 import torch
 
 import steer
-from steer.generators.biggan import BigGAN, load_encoder
+from steer.generators.biggan import BigGAN
+from steer.generators.gan.dice_encoder import load_encoder
 from steer.generators.shipped_models import SHIPPED
 from steer.seeds import draw_normal
 

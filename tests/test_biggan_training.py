@@ -14,8 +14,9 @@ from torch import Tensor
 import steer
 from steer.errors import BadInput, Cancelled
 from steer.files import read_tensors, write_tensors
-from steer.generators.biggan import load, load_encoder
-from steer.generators.random_features import RandomFeatures
+from steer.generators.biggan import load
+from steer.generators.gan.dice_encoder import load_encoder
+from steer.generators.gan.random_features import RandomFeatures
 from steer.generators.training.biggan import BigGANTraining, Trainer, export, prepare, train_biggan
 from steer.generators.training.discriminator import Discriminator
 from steer.generators.training.pictures import Pictures, read_folder

@@ -24,17 +24,11 @@ from torch import Tensor, nn
 
 from steer.errors import BadInput
 from steer.files import write_text
-from steer.generators.biggan import (
-    START,
-    BigGANConfig,
-    BigGANNetwork,
-    BlockShape,
-    DiceEncoder,
-    channels_last,
-    write_encoder,
-    write_model,
-)
-from steer.generators.random_features import RANDOM, RandomFeatures
+from steer.generators.biggan import write_model
+from steer.generators.channels_last import channels_last
+from steer.generators.gan.dice_encoder import DiceEncoder, write_encoder
+from steer.generators.gan.network import START, BigGANConfig, BigGANNetwork, BlockShape
+from steer.generators.gan.random_features import RANDOM, RandomFeatures
 from steer.generators.training.dice_spread import DiceSpread, settle
 from steer.generators.training.discriminator import Discriminator
 from steer.generators.training.features import Features, Standardised

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from steer.errors import BadInput
 from steer.files import write_text
-from steer.generators.biggan import channels_last
+from steer.generators.channels_last import channels_last
 from steer.generators.diffusion.words import pad
 from steer.generators.text_score import SIZE, BirdScorer, ScorerConfig
 from steer.generators.training.captioned import Captioned, captioned

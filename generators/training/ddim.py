@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from steer.errors import BadInput
 from steer.files import write_text
-from steer.generators.biggan import channels_last
+from steer.generators.channels_last import channels_last
 from steer.generators.ddim import DDIMConfig, write_model
 from steer.generators.diffusion.network import DRAWING_PLANES, DenoisingNetwork, NetworkConfig, as_drawing
 from steer.generators.diffusion.schedule import Levels, Schedule

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from steer.generators.biggan import BigGANNetwork, DiceEncoder
+from steer.generators.gan.dice_encoder import DiceEncoder
+from steer.generators.gan.network import BigGANNetwork
 
 MEMORY = 0.05
 """Weight of a step in the running moments."""

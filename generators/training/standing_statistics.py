@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from steer.generators.biggan import BigGANNetwork
+from steer.generators.gan.network import BigGANNetwork
 
 
 @torch.no_grad()

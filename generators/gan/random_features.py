@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from steer.generators.biggan import START
+from steer.generators.gan.network import START
 
 RANDOM = "random"
 """The name an encoder's file has for them."""

@@ -170,8 +170,8 @@ def invert(
 
 def _guesses(backend: "BigGAN", picture: Tensor, classes: Tensor, freedom: float) -> tuple[Dice, Unlikeness]:
     """Return dice for each class, and what to judge them by: both by the encoder's features where there is one."""
-    from steer.generators.biggan import ENCODER, load_encoder
-    from steer.generators.random_features import RANDOM, RandomFeatures
+    from steer.generators.gan.dice_encoder import ENCODER, load_encoder
+    from steer.generators.gan.random_features import RANDOM, RandomFeatures
 
     config, device = backend.config, backend.network.embedding.device
     one_hot = torch.nn.functional.one_hot(classes, len(config.labels)).float()

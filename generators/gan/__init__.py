@@ -1,0 +1,1 @@
+"""What the GANs are made of: networks, encoders, inversion, published weights."""
