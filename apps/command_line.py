@@ -10,6 +10,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from steer.apps.commands.dial import dial
 from steer.apps.commands.doctor import doctor
 from steer.apps.commands.film import film
 from steer.apps.commands.find import find
@@ -44,7 +45,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 app.command(name="list")(list_)
-for verb in (sample, invert, find, knobs, strip, render, walk, film):
+for verb in (sample, invert, find, knobs, strip, dial, render, walk, film):
     app.command()(verb)
 app.add_typer(measure, name="measure")
 app.add_typer(train, name="train")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from steer.attribute import Attribute, FunctionMeasurer, Measurer, Perceptive
     from steer.backend import Backend, Condition, Noisy, Sampler, Stage, State
+    from steer.directions.dial import Dialled, dial
     from steer.directions.perceptual import perceptual_distance
     from steer.directions.scorecard import Scorecard, scorecard
     from steer.errors import SteerError
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "attribute": "Attribute FunctionMeasurer Measurer Perceptive",
     "backend": "Backend Condition Noisy Sampler Stage State",
+    "directions.dial": "Dialled dial",
     "directions.perceptual": "perceptual_distance",
     "directions.scorecard": "Scorecard scorecard",
     "errors": "SteerError",
@@ -66,6 +68,7 @@ __all__ = [
     "Attribute",
     "Backend",
     "Condition",
+    "Dialled",
     "Film",
     "Finder",
     "FunctionMeasurer",
@@ -95,6 +98,7 @@ __all__ = [
     "Window",
     "adopt",
     "concatenate",
+    "dial",
     "find",
     "list_attributes",
     "list_finders",
