@@ -1,13 +1,16 @@
 """`steer train`: trainings of the generators and measurers that come with the toolkit."""
 
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from steer.apps.commands.reading import read_options
-from steer.apps.commands.writing import check_folder, progress, say_written
+from steer.apps.commands.writing import Report, check_folder, progress, say_written
+
+Trained = TypeVar("Trained")
 
 train = typer.Typer(help="Train a generator or a measurer from scratch.")
 
@@ -45,10 +48,7 @@ def biggan(
     from steer.generators.training.biggan import BigGANTraining, train_biggan
 
     named = {"data": data, "minutes": minutes, "steps": steps, "seed": seed}
-    given = _read(option, BigGANTraining, named)
-    check_folder(out)
-    with progress("training") as report:
-        model = train_biggan(BigGANTraining(**given), out, report)
+    model = _trained(BigGANTraining, train_biggan, option, named, out)
     say_written(model, f"the generator; try: steer sample {model} --seeds 0-15 --out sheet.png")
 
 
@@ -68,10 +68,7 @@ def ddim(
     from steer.generators.training.ddim import DDIMTraining, train_ddim
 
     named = {"data": data, "minutes": minutes, "steps": steps, "seed": seed}
-    given = _read(option, DDIMTraining, named)
-    check_folder(out)
-    with progress("training") as report:
-        model = train_ddim(DDIMTraining(**given), out, report)
+    model = _trained(DDIMTraining, train_ddim, option, named, out)
     say_written(model, f"the generator; try: steer sample {model} --seeds 0-15 --out sheet.png")
 
 
@@ -89,10 +86,7 @@ def clip(
     """
     from steer.generators.training.clip import CLIPTraining, train_clip
 
-    given = _read(option, CLIPTraining, {"minutes": minutes, "steps": steps, "seed": seed})
-    check_folder(out)
-    with progress("training") as report:
-        model = train_clip(CLIPTraining(**given), out, report)
+    model = _trained(CLIPTraining, train_clip, option, {"minutes": minutes, "steps": steps, "seed": seed}, out)
     say_written(model, "the scorer; its figures stand in its README.md")
 
 
@@ -111,18 +105,23 @@ def measurer(
     """
     from steer.generators.training.measurer import MeasurerTraining, train_measurer
 
-    given = _read(option, MeasurerTraining, {"name": name, "epochs": epochs, "count": count, "seed": seed})
-    check_folder(out)
-    with progress("training") as report:
-        trained = train_measurer(MeasurerTraining(**given), out, progress=report)
+    named = {"name": name, "epochs": epochs, "count": count, "seed": seed}
+    trained = _trained(MeasurerTraining, train_measurer, option, named, out)
     scores = ", ".join(f"{each} {score:.3f}" for each, score in trained.scores.items())
     say_written(out, f"the measurer; on fresh renders: {scores}")
 
 
-def _read(texts: list[str] | None, training: Any, named: dict[str, Any]) -> dict[str, Any]:
-    """Read the options of a training; steps that are given, and no minutes, take their place."""
-    types = {field.name: field.type for field in fields(training)}
-    given = read_options(texts, types, named, "this training")
+def _trained(
+    training: Any,
+    train_it: Callable[[Any, Path, Report | None], Trained],
+    texts: list[str] | None,
+    named: dict[str, Any],
+    out: Path,
+) -> Trained:
+    """Read the options of a training, run it, and return what it makes; steps without minutes take their place."""
+    given = read_options(texts, {field.name: field.type for field in fields(training)}, named, "this training")
     if named.get("steps") is not None and named["minutes"] is None:
         given["minutes"] = None
-    return given
+    check_folder(out)
+    with progress("training") as report:
+        return train_it(training(**given), out, report)

@@ -356,9 +356,7 @@ def train_biggan(config: BigGANTraining, out: Path, progress: Progress | None = 
     """
     torch.set_num_threads(config.threads)
     trainer = prepare(config, progress)
-    keep_running(
-        trainer, out, sheet_steps=config.sheet_steps, checkpoint_minutes=config.checkpoint_minutes, progress=progress
-    )
+    keep_running(trainer, out, progress)
     return export(trainer, out / "model")
 
 

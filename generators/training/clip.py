@@ -166,9 +166,7 @@ def train_clip(config: CLIPTraining, out: Path, progress: Progress | None = None
     data = captioned(AVIARY, SIZE, pictures=config.pictures, data_seed=config.data_seed, progress=progress)
     fresh = captioned(AVIARY, SIZE, pictures=config.fresh, data_seed=FRESH_SEED, progress=progress)
     trainer = Trainer(config, data, fresh)
-    keep_running(
-        trainer, out, sheet_steps=config.sheet_steps, checkpoint_minutes=config.checkpoint_minutes, progress=progress
-    )
+    keep_running(trainer, out, progress)
     return export(trainer, out / "model")
 
 

@@ -63,17 +63,17 @@ class MeasurerTraining:
 def train_measurer(
     training: MeasurerTraining,
     out: str | Path,
+    progress: Progress | None = None,
     *,
     checkpoint: str | Path | None = None,
-    progress: Progress | None = None,
 ) -> Measurer:
     """Train, calibrate, score and store a measurer; go on from its checkpoint if there is one.
 
     Args:
         training: What to train on and how.
         out: Folder for the weights, the configuration and the card.
-        checkpoint: Safetensors file written after every epoch, by default in the cache folder; removed at the end.
         progress: Called with (steps done, steps in all).
+        checkpoint: Safetensors file written after every epoch, by default in the cache folder; removed at the end.
 
     Returns:
         The measurer as stored.

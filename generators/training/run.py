@@ -28,7 +28,8 @@ class Run(Protocol):
     """Everything that changes during a training.
 
     Attributes:
-        config: what the training is made of, a frozen dataclass with a ``seed``.
+        config: what the training is made of, a frozen dataclass with ``seed``, ``sheet_steps`` between notes
+            and sample sheets, and ``checkpoint_minutes`` between checkpoints.
         rng: where its random numbers come from.
         step_number: steps made so far.
         seconds: time spent so far.
@@ -70,9 +71,7 @@ def share_done(seconds: float, minutes: float | None, step_number: int, steps: i
     return step_number / steps if minutes is None else seconds / (60 * max(minutes, 1e-9))
 
 
-def keep_running(
-    run: Run, out: Path, *, sheet_steps: int, checkpoint_minutes: float, progress: Progress | None = None
-) -> None:
+def keep_running(run: Run, out: Path, progress: Progress | None = None) -> None:
     """Make steps until a run is done.
 
     Writes ``checkpoint.safetensors``, ``metrics.jsonl`` and ``sheet-*.png`` into ``out`` as it goes. Where ``out``
@@ -81,8 +80,6 @@ def keep_running(
     Args:
         run: what is trained.
         out: an empty folder, or one of an interrupted run; made where it is missing.
-        sheet_steps: steps between notes and sample sheets.
-        checkpoint_minutes: minutes between checkpoints.
         progress: called with thousandths of the run that are done and 1000; it may raise to stop.
 
     Raises:
@@ -102,7 +99,7 @@ def keep_running(
         run.seconds, clock = run.seconds + now - clock, now
         if progress is not None:
             progress(min(int(1000 * run.done), 1000), 1000)
-        if run.step_number % sheet_steps == 0 or run.done >= 1:
+        if run.step_number % run.config.sheet_steps == 0 or run.done >= 1:
             means = {
                 name: sum(each[name] for each in recent if name in each) / sum(name in each for each in recent)
                 for name in recent[-1]
@@ -111,7 +108,7 @@ def keep_running(
             with atomic_path(out / f"sheet-{run.step_number:06d}.png") as path:
                 run.sheet().save(path)
             recent = []
-        if now - saved > 60 * checkpoint_minutes or run.done >= 1:
+        if now - saved > 60 * run.config.checkpoint_minutes or run.done >= 1:
             save_checkpoint(run, out)
             saved = now
 
