@@ -373,8 +373,8 @@ def _regress(table: _Table, folds: int, rng: np.random.Generator) -> list[_Fit]:
         columns = slice(start, start := start + target.shape[1])
         attribute, guess = table.attributes[name], predicted[:, columns]
         directions = weights[columns] @ covariance
-        angles = [_angle(directions, replicate[columns] @ covariance) for replicate in redrawn]
-        scores = {"r2": _r2(attribute, table, guess, target), "angle_90": _interval(angles)}
+        angles = [angle_between(directions, replicate[columns] @ covariance) for replicate in redrawn]
+        scores = {"r2": _r2(attribute, table, guess, target), "angle_90": interval_90(angles)}
         fits.append(_Fit(name, attribute, weights[columns], directions, scores))
     return fits
 
@@ -407,11 +407,13 @@ def _classify(table: _Table, attribute: Attribute, folds: int, rng: np.random.Ge
         angles = []
         for _ in range(_replicates(values) // 5):
             drawn = rng.integers(len(values), size=len(values))
-            angles.append(_angle(weights @ covariance, model.fit(values[drawn], member[drawn]).coef_ @ covariance))
+            angles.append(
+                angle_between(weights @ covariance, model.fit(values[drawn], member[drawn]).coef_ @ covariance)
+            )
         scores = {
             "accuracy": round(right / len(values), 4),
             "commonest": round(float(max(member.mean(), 1 - member.mean())), 4),
-            "angle_90": _interval(angles),
+            "angle_90": interval_90(angles),
         }
         name = attribute.name if len(attribute.classes) == 2 else f"{attribute.name}:{label}"
         fits.append(_Fit(name, attribute, weights, weights @ covariance, scores))
@@ -450,14 +452,15 @@ def _replicates(values: Array) -> int:
     return REPLICATES if values.shape[1] <= 128 else REPLICATES // 5
 
 
-def _angle(first: Array, second: Array) -> float:
+def angle_between(first: Array, second: Array) -> float:
     """Return the largest principal angle between the spans of one or two rows each, in degrees."""
     bases = [np.linalg.qr(rows.T)[0] for rows in (first, second)]
     cosine = np.linalg.svd(bases[0].T @ bases[1], compute_uv=False).min()
     return math.degrees(math.acos(min(float(cosine), 1.0)))
 
 
-def _interval(angles: Sequence[float]) -> list[float]:
+def interval_90(angles: Sequence[float]) -> list[float]:
+    """Return the 90 % interval of angles."""
     return [round(float(end), 2) for end in np.quantile(angles, [0.05, 0.95])]
 
 
