@@ -9,7 +9,8 @@ from steer.attribute import Attribute
 from steer.generators import biggan, ddim
 from steer.generators.aviary.factors import FACTORS
 from steer.generators.aviary.measurer import Measurer as MeasurerNetwork
-from steer.generators.text_score import BirdScorer, TextMeasurer
+from steer.generators.bird_scorer import BirdScorer
+from steer.generators.text_score import TextMeasurer
 
 SHIPPED = Path(__file__).parent / "shipped"
 

@@ -12,16 +12,10 @@ from torch import Tensor
 
 from steer.attribute import Measurer
 from steer.errors import BadInput, BrokenFile, MissingPart
+from steer.generators.bird_scorer import BirdScorer, ScorerConfig
 from steer.generators.diffusion.words import UnknownWords, Vocabulary
-from steer.generators.text_score import (
-    BirdScorer,
-    Scorer,
-    ScorerConfig,
-    TextMeasurer,
-    match,
-    open_clip_scorer,
-    transformers_scorer,
-)
+from steer.generators.large_scorers import open_clip_scorer, transformers_scorer
+from steer.generators.text_score import Scorer, TextMeasurer, match
 from steer.generators.training.captioned import Captioned
 from steer.generators.training.clip import CLIPTraining, Trainer, export
 

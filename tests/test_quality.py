@@ -10,10 +10,10 @@ from known_world import Affine
 import steer
 from steer.errors import BadInput
 from steer.generator import Generator
-from steer.generators.aviary import quality
 from steer.generators.aviary.factors import FACTORS, sample_factors
-from steer.generators.aviary.quality import coverage, evenness, frechet, mask_decibels, measure_quality, render_back
-from steer.generators.aviary.renderer import render_all
+from steer.generators.aviary.quality import coverage, evenness, frechet, measure_quality
+from steer.generators.aviary.render_back import mask_decibels, render_back
+from steer.generators.aviary.renderer import render, render_all
 
 BIRDS = 4
 ERRORS = {"hue": 4, "heading": -5, "tilt": 2, "size": 0.01, "x": -0.006, "y": 0.006, "light": 8}
@@ -70,7 +70,7 @@ def test_a_mask_without_a_bird_counts_as_nothing():
 
 def test_a_true_bird_comes_back_and_with_it_its_factors(truth, rendering, guess):
     back = render_back(rendering.picture, guess)
-    start = quality.render(guess.measure(rendering.picture), quality.SIZE)
+    start = render(guess.measure(rendering.picture), 64)
     before = mask_decibels(rendering.picture, start, rendering.mask)
     assert (back.decibels > before + 8).all()
     assert back.decibels.median() > 35
@@ -117,9 +117,9 @@ def test_coverage_of_half_the_variety_is_a_half():
 
 
 def test_quality_of_the_renderer_itself_is_at_the_ceiling_and_fully_various(critic, monkeypatch, tmp_path):
-    monkeypatch.setattr(quality, "SCALES", (4,))
-    monkeypatch.setattr(quality, "TRIES", 1)
-    monkeypatch.setattr(quality, "CEILING_COUNT", 4)
+    monkeypatch.setattr("steer.generators.aviary.render_back.SCALES", (4,))
+    monkeypatch.setattr("steer.generators.aviary.render_back.TRIES", 1)
+    monkeypatch.setattr("steer.generators.aviary.quality.CEILING_COUNT", 4)
     seen = []
     measured = measure_quality(
         steer.load_generator("aviary"),

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from steer.errors import BadInput
 from steer.files import write_text
+from steer.generators.bird_scorer import SIZE, BirdScorer, ScorerConfig
 from steer.generators.channels_last import channels_last
 from steer.generators.diffusion.words import pad
-from steer.generators.text_score import SIZE, BirdScorer, ScorerConfig
 from steer.generators.training.captioned import Captioned, captioned
 from steer.generators.training.run import AVIARY, Progress, keep_running, share_done, tile
 
