@@ -45,6 +45,7 @@ class BigGAN:
     inversions: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         {"encoder": {"descent": 0}, "dice": {"freedom": 0.0}, "dice and offsets": {}}
     )
+    samplers: Mapping[str, Sampler] = MappingProxyType({})
 
     def __init__(self, network: BigGANNetwork, *, measurer: str = "picture", home: Path | None = None) -> None:
         config = network.config
@@ -217,7 +218,7 @@ class BigGAN:
         Args:
             picture: of the generator's own size.
             condition: a label draws it with that class alone; else it may be a mixture of all.
-            sampler: is not used.
+            sampler: None: there is no choice of steps.
             progress: called after every step.
             freedom: fidelity against editability: how far the dice of a block may depart from those of the whole, as
                 root mean square in sigmas. At 0 the latent is one as seeds give, on which knobs do what was measured;

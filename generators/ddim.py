@@ -5,10 +5,7 @@ the bottleneck as a space that of Kwon et al. (2023), arXiv 2210.10960 (``bottle
 arXiv 2303.11073 (``bottleneck``).
 """
 
-import base64
-import binascii
 import hashlib
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -18,10 +15,10 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from steer.backend import Condition, Sampler, Stage, State, SteeringCall
+from steer.condition import read_entry
 from steer.errors import BadInput, BrokenFile
 from steer.files import read_tensors, write_tensors, write_text
 from steer.generators.channels_last import channels_last
@@ -41,8 +38,8 @@ from steer.generators.diffusion.words import parse_prompt
 from steer.inversion import Found
 from steer.knob import KnobSet, LinearKnob, Provenance, load_knobs
 from steer.latent import Latent
-from steer.prepare import PictureSource, prepare
 from steer.progress import Progress
+from steer.registry import FOREIGN
 from steer.seeds import draw_normal
 from steer.space import Space
 
@@ -50,13 +47,10 @@ GENERATOR = "ddim"
 SCHEMA = 1
 CONFIG, WEIGHTS, KNOBS = "config.json", "weights.safetensors", "knobs.safetensors"
 
-DRAFT = Sampler(steps=8)
-"""A sampler for looking while a knob is turned; the default takes 50 steps."""
+DRAFT_STEPS, FINAL_STEPS = 8, 50
 
 REFERENCE_WIDTH = 1 / 50
 """The width of a step, in parts of all noise levels, in which a turn in ``bottleneck.p`` acts as it is."""
-
-PNG_PREFIX = "data:image/png;base64,"
 
 _PREDICTIONS: Mapping[str, Prediction] = {"epsilon": "epsilon", "v_prediction": "v", "sample": "sample"}
 _NAMED: Mapping[str, str] = {
@@ -97,9 +91,9 @@ class DDIM:
     restricts a turn to some steps. Inner spaces: ``bottleneck`` and ``bottleneck.p``; a turn in the latter moves only
     the clean picture that is guessed, weighted by the width of the step.
 
-    Nothing asked for, a step is one pass of the network; with guidance it is two. A prompt is phrases parted by ``|``,
-    with weights behind colons. A drawing is a PNG as a data URL, made by `as_entry`. Truncation changes nothing: noise
-    drawn in would be noise no more.
+    Nothing asked for, a step is one pass of the network; with guidance it is one of twice as many pictures. A prompt is
+    phrases parted by ``|``, with weights behind colons. Truncation changes nothing: noise drawn in would be noise no
+    more.
 
     Args:
         network: the network.
@@ -118,6 +112,8 @@ class DDIM:
         self.prediction = _PREDICTIONS[config.schedule.get("prediction_type", "epsilon")]
         size = network.config.resolution
         self.picture_size = (size, size)
+        counts = {"draft": DRAFT_STEPS, "final": FINAL_STEPS}
+        self.samplers = {name: Sampler(min(steps, len(schedule))) for name, steps in counts.items()}
         self.conditions = self._conditions()
         self.spaces = self._spaces()
         self._read: dict[str, Tensor] = {}
@@ -131,7 +127,10 @@ class DDIM:
             conditions += [
                 Condition("sketch", "picture", summary="an outline in black on white to follow"),
                 Condition("layout", "picture", summary="a map of the parts, each in its colour, to follow"),
+                Condition("strength", "number", summary=_NAMED["strength"]),
             ]
+        if conditions:
+            conditions.append(Condition("guidance", "number", summary=_NAMED["guidance"]))
         return {condition.name: condition for condition in conditions}
 
     def _spaces(self) -> Mapping[str, Space]:
@@ -181,13 +180,15 @@ class DDIM:
         count = len(seeds)
         values = {"noise": draw_normal(seeds, "noise", self.spaces["noise"].shape)}
         if "prompt" in self.spaces:
-            read = map(self.phrase, condition["prompt"]) if "prompt" in condition else [self._values("")] * count
-            values["prompt"] = torch.stack(list(read)).cpu()
+            read = {prompt: self.phrase(prompt) for prompt in dict.fromkeys(condition.get("prompt", ()))}
+            rows = [read[prompt] for prompt in condition["prompt"]] if read else [self._values("")] * count
+            values["prompt"] = torch.stack(rows).cpu()
         if "drawing" in self.spaces:
             values["drawing"] = self._drawings(condition, count)
-            values["strength"] = torch.ones(count, 1)
-        if "guidance" in self.spaces:
-            values["guidance"] = torch.full((count, 1), self.config.guidance)
+        for name, usual in {"strength": 1.0, "guidance": self.config.guidance}.items():
+            if name in self.spaces:
+                numbers = [float(entry) for entry in condition.get(name, [f"{usual}"] * count)]
+                values[name] = torch.tensor(numbers)[:, None]
         asked = {name: tuple(entries) for name, entries in condition.items()}
         return Latent(values=values, condition=asked, seeds=tuple(seeds), truncation=truncation)
 
@@ -238,12 +239,12 @@ class DDIM:
         )
 
     def stepper(self, sampler: Sampler | None = None) -> Stepper:
-        """Return the stepper of a sampler, by default of 50 evenly spread steps.
+        """Return the stepper of a sampler, by default the final one: 50 evenly spread steps.
 
         Raises:
             BadInput: the steps are not 1 to the number of levels, or eta is not 0 to 1.
         """
-        sampler = sampler or Sampler()
+        sampler = sampler or self.samplers["final"]
         leading = sampler.spacing == "leading"
         levels = Levels.spread(
             len(self.schedule),
@@ -278,7 +279,7 @@ class DDIM:
         t, s = stepper.levels.down[stage.index]
         x = steering("noise", stage, tensors["x"]) if stage.index == 0 else tensors["x"]
         told = {name: steering(name, stage, tensors[name]) for name in self.told}
-        output, output_p = self._predict(x, t, told, _Bend(steering, stage))
+        output, output_p = self._predict(x, t, told, _Bend(steering, stage, len(x)))
         fresh = None
         if stepper.eta > 0:
             fresh = draw_normal(tensors["dice"].tolist(), f"fresh noise:{t}", x.shape[1:]).to(x)
@@ -301,27 +302,35 @@ class DDIM:
     def _predict(self, x: Tensor, t: int, told: Mapping[str, Tensor], bend: "_Bend") -> tuple[Tensor, Tensor]:
         """Return what is predicted, and what it is with ``bottleneck.p`` turned too: the same object where it is not.
 
-        What was asked and what was not run one after the other, each as large as the batch: so no row's bits depend
-        on whether another one is guided, and a turn sees one row a picture.
+        Guided rows run in one batch with themselves unasked, plain rows in a batch of all rows: so no row's bits depend
+        on whether another one is guided.
         """
         prompt, drawing = told.get("prompt"), told.get("drawing")
         if drawing is not None:
             drawing = drawing * told["strength"][..., None, None]
-        asked = Passage(self.network, (x, t, prompt, drawing))
-        output = asked.output(bend.look)
-        output_p = asked.output(bend.turn_p) if bend.by_p is not None else output
         guided = self._guided(prompt, drawing, told)
-        if not bool(guided.any()):
-            return output, output_p
-        none = None if prompt is None else self._values("").expand_as(prompt)
-        open_ended = Passage(self.network, (x, t, none, None if drawing is None else torch.zeros_like(drawing)))
-        plain = open_ended.output(bend.turn)
+        plain = None if bool(guided.all()) else self._run(x, t, prompt, drawing, bend)
+        if plain is not None and not bool(guided.any()):
+            return plain
+        open_ended = None if prompt is None else self._values("").expand_as(prompt)
+        blank = None if drawing is None else torch.zeros_like(drawing)
+        both = self._run(_joined(x, x), t, _joined(prompt, open_ended), _joined(drawing, blank), bend)
         guidance = told["guidance"][..., None, None]  # (batch, 1, 1, 1)
-        rows = guided[:, None, None, None]
-        combined = torch.where(rows, torch.lerp(plain, output, guidance), output)
-        if bend.by_p is None:
-            return combined, combined
-        return combined, torch.where(rows, torch.lerp(open_ended.output(bend.turn_p), output_p, guidance), output_p)
+
+        def combined(outputs: Tensor, alone: Tensor | None) -> Tensor:
+            asked, unasked = outputs.chunk(2)
+            result = torch.lerp(unasked, asked, guidance)
+            return result if alone is None else torch.where(guided[:, None, None, None], result, alone)
+
+        output = combined(both[0], plain and plain[0])
+        return output, output if bend.by_p is None else combined(both[1], plain and plain[1])
+
+    def _run(
+        self, x: Tensor | None, t: int, prompt: Tensor | None, drawing: Tensor | None, bend: "_Bend"
+    ) -> tuple[Tensor, Tensor]:
+        passage = Passage(self.network, (x, t, prompt, drawing))
+        output = passage.output(bend.turn)
+        return output, output if bend.by_p is None else passage.output(bend.turn_p)
 
     def _guided(self, prompt: Tensor | None, drawing: Tensor | None, told: Mapping[str, Tensor]) -> Tensor:
         """Return the rows that are asked for something and whose guidance is not 1, (batch,)."""
@@ -379,7 +388,7 @@ class DDIM:
             iterations=iterations,
             progress=progress,
         )
-        return inversion.found(latent.with_values("noise", inversion.noise), sampler or Sampler(), options)
+        return inversion.found(latent.with_values("noise", inversion.noise), sampler or self.samplers["final"], options)
 
     def chart(self) -> Chart:
         """Return what the doctor examines."""
@@ -407,40 +416,49 @@ class DDIM:
         )
 
 
+def _joined(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    return None if first is None or second is None else torch.cat([first, second])
+
+
 class _Bend:
     """How the bottleneck is turned in one stage: found out in the first pass and repeated in the others.
+
+    A turn sees one row a picture, and what it does is repeated where a pass runs several times as many.
 
     Args:
         steering: what turns the values; nothing where None.
         stage: the stage.
+        rows: how many pictures there are.
     """
 
-    def __init__(self, steering: SteeringCall | None = None, stage: Stage | None = None) -> None:
-        self.steering, self.stage = steering, stage
+    def __init__(self, steering: SteeringCall | None = None, stage: Stage | None = None, rows: int = 0) -> None:
+        self.steering, self.stage, self.rows = steering, stage, rows
         self.by: Tensor | None = None
         self.by_p: Tensor | None = None
 
-    def look(self, h: Tensor) -> Tensor:
-        """Find out by how much to move, and move what is in the bottleneck."""
-        if self.steering is None or self.stage is None:
-            return h
-        turned = self.steering("bottleneck", self.stage, h)
-        turned_p = self.steering("bottleneck.p", self.stage, turned)
+    def turn(self, h: Tensor) -> Tensor:
+        """Move what is in the bottleneck for all that is predicted."""
+        if self.steering is not None and self.stage is not None:
+            self._look(self.steering, self.stage, h[: self.rows])
+            self.steering = None
+        return _moved(h, self.by)
+
+    def turn_p(self, h: Tensor) -> Tensor:
+        """Move it for the clean picture alone; only after `turn`."""
+        return _moved(_moved(h, self.by), self.by_p)
+
+    def _look(self, steering: SteeringCall, stage: Stage, h: Tensor) -> None:
+        turned = steering("bottleneck", stage, h)
+        turned_p = steering("bottleneck.p", stage, turned)
         if turned is not h:
             self.by = turned - h
         if turned_p is not turned:
-            start, end = self.stage.interval
+            start, end = stage.interval
             self.by_p = (end - start) / REFERENCE_WIDTH * (turned_p - turned)
-        return self.turn(h)
 
-    def turn(self, h: Tensor) -> Tensor:
-        """Move what is in the bottleneck for all that is predicted."""
-        return h if self.by is None else h + self.by
 
-    def turn_p(self, h: Tensor) -> Tensor:
-        """Move it for the clean picture alone."""
-        assert self.by_p is not None, "there is a second pass only where something is turned"
-        return self.turn(h) + self.by_p
+def _moved(h: Tensor, by: Tensor | None) -> Tensor:
+    return h if by is None else h + by.repeat(len(h) // len(by), 1, 1, 1)
 
 
 def _as_picture(values: Tensor) -> Tensor:
@@ -450,36 +468,6 @@ def _as_picture(values: Tensor) -> Tensor:
 def _hash(row: Tensor) -> int:
     """Return a seed that belongs to a row of noise, wherever it stands."""
     return int.from_bytes(hashlib.sha256(row.detach().cpu().numpy().tobytes()).digest()[:6], "big")
-
-
-def as_entry(picture: PictureSource, size: tuple[int, int]) -> str:
-    """Return a picture of any form as the entry of a condition: a PNG as a data URL.
-
-    Args:
-        picture: a file, an image, an array or a tensor; see `steer.prepare.prepare`.
-        size: height and width to bring it to, in pixels; the generator's `picture_size`.
-
-    Raises:
-        BadInput: it is no picture.
-    """
-    return PNG_PREFIX + base64.b64encode(prepare(picture, size).png).decode("ascii")
-
-
-def read_entry(entry: str, size: tuple[int, int]) -> Tensor:
-    """Return the picture in the entry of a condition, (1, 3, height, width) in [0, 1], brought to a size.
-
-    Raises:
-        BadInput: it is not the data URL of a picture.
-    """
-    try:
-        data = base64.b64decode(entry.removeprefix(PNG_PREFIX), validate=True)
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            return prepare(image, size).picture
-    except (binascii.Error, UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise BadInput(
-            f"a drawing is given as the data URL of a PNG, '{PNG_PREFIX}…', not '{entry:.40}'; "
-            "steer.generators.ddim.as_entry makes one of any picture"
-        ) from error
 
 
 def fingerprint(network: DenoisingNetwork, config: DDIMConfig) -> str:
@@ -511,7 +499,7 @@ def load(folder: Path | None) -> DDIM:
     """
     if folder is None:
         raise BadInput("'ddim' comes without weights; give a folder, such as `steer train ddim` makes")
-    if (folder / "model_index.json").is_file():
+    if any((folder / name).is_file() for name in FOREIGN):
         return DDIM(*read_diffusers(folder), home=folder)
     path = folder / CONFIG
     try:

@@ -109,16 +109,16 @@ def measure_reconstruction(
         progress: called after every picture.
 
     Raises:
-        BadInput: the generator cannot invert.
+        BadInput: the generator cannot invert, or has no choice of steps.
     """
     backend = generator.backend
     if not isinstance(backend, Invertible):
         raise BadInput(f"'{generator.name}' cannot invert pictures, so there is nothing to measure")
     kind, pictures = _pictures(generator, MORE_PICTURES if full else PICTURES)
     kinds: dict[Kind, list[Tensor]] = {kind: pictures, "photo": photographs()}
-    walks = next(iter(backend.inversions.values()))
-    stepped = generator.invert(pictures[0], **walks).sampler is not None
-    counts: Sequence[int | None] = (steps or (MORE_STEPS if full else STEPS)) if stepped else (None,)
+    if steps and not backend.samplers:
+        raise BadInput(f"'{generator.name}' has no choice of steps; leave them out")
+    counts: Sequence[int | None] = (steps or (MORE_STEPS if full else STEPS)) if backend.samplers else (None,)
     total = len(backend.inversions) * len(counts) * sum(map(len, kinds.values()))
     done = 0
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from steer.directions.dial import Dialled, dial
     from steer.directions.perceptual import perceptual_distance
     from steer.directions.scorecard import Scorecard, scorecard
-    from steer.errors import SteerError
+    from steer.errors import SteerError, SteerWarning
     from steer.film import Film
     from steer.finder import Finder
     from steer.generator import Generator
@@ -42,7 +42,7 @@ _MODULES = {
     "directions.dial": "Dialled dial",
     "directions.perceptual": "perceptual_distance",
     "directions.scorecard": "Scorecard scorecard",
-    "errors": "SteerError",
+    "errors": "SteerError SteerWarning",
     "film": "Film",
     "finder": "Finder",
     "generator": "Generator",
@@ -92,6 +92,7 @@ __all__ = [
     "Stage",
     "State",
     "SteerError",
+    "SteerWarning",
     "Steering",
     "Turn",
     "Walk",

@@ -2,33 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from steer.condition import Condition as Condition  # with the other words that a backend is written in
 from steer.knob import KnobSet
 from steer.latent import Latent
-from steer.sampler import Sampler as Sampler  # with the other words that a backend is written in
+from steer.sampler import Sampler as Sampler
 from steer.shapes import Pictures
 from steer.space import Space
-
-
-@dataclass(frozen=True)
-class Condition:
-    """Something a generator can be asked for.
-
-    Attributes:
-        name: its name, such as "label".
-        kind: how it is given.
-        choices: the names there are, for labels.
-        summary: one line for a person.
-    """
-
-    name: str
-    kind: Literal["label", "text", "picture"]
-    choices: tuple[str, ...] = ()
-    summary: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,6 +65,8 @@ class Backend(Protocol):
         picture_size: height and width of its pictures, in pixels.
         measurer: the registered measurer that judges its pictures, such as "aviary-judge"; "picture" where
             nothing better is known.
+        samplers: for a generator with a free number of steps, the sampler for looking while a hand moves, "draft", and
+            that for pictures to keep, "final", which is taken where none is given; empty for any other.
     """
 
     spaces: Mapping[str, Space]
@@ -88,6 +74,7 @@ class Backend(Protocol):
     fingerprint: str
     picture_size: tuple[int, int]
     measurer: str
+    samplers: Mapping[str, Sampler]
 
     def to(self, device: torch.device) -> "Backend":
         """Move to a device and return itself."""
@@ -104,7 +91,10 @@ class Backend(Protocol):
         ...
 
     def stages(self, latent: Latent, sampler: Sampler | None) -> Sequence[Stage]:
-        """Return the stages that lead to the picture; their intervals tile [0, 1]."""
+        """Return the stages that lead to the picture; their intervals tile [0, 1].
+
+        A sampler is only ever given to a generator that has a choice of them.
+        """
         ...
 
     def begin(self, latent: Latent, sampler: Sampler | None) -> State:

@@ -7,6 +7,10 @@ class SteerError(Exception):
     """A mistake a user can make and mend; the message names the cure."""
 
 
+class SteerWarning(UserWarning):
+    """Something of what was asked was passed over, and the work went on; the command line says it in one line."""
+
+
 class BadInput(SteerError):
     """An argument, option or file content is not usable."""
 

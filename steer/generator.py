@@ -13,6 +13,7 @@ from torch import Tensor
 
 from steer.anchor import Anchor, Source
 from steer.backend import Backend, Condition, Noisy, Sampler, Stage, State, SteeringCall
+from steer.condition import Asked
 from steer.errors import BadInput, SteerError, UnknownName, WrongGenerator
 from steer.inversion import Found, Inversion, Invertible, Report, options_of
 from steer.latent import Latent
@@ -81,6 +82,11 @@ class Generator:
         """A hash of weights and configuration."""
         return self.backend.fingerprint
 
+    @property
+    def draft(self) -> Sampler | None:
+        """The sampler for looking while a hand moves; None for a generator that has no choice of steps."""
+        return self.backend.samplers.get("draft")
+
     def space(self, name: str) -> Space:
         """Return a space by name.
 
@@ -95,45 +101,50 @@ class Generator:
         self,
         seeds: Sequence[int],
         *,
-        condition: Mapping[str, str | Sequence[str]] | None = None,
+        condition: Mapping[str, Asked | Sequence[Asked]] | None = None,
         truncation: float = 1.0,
     ) -> Latent:
         """Draw latents, one row a seed; the same seed gives the same row in any batch.
 
         Args:
             seeds: whole numbers from 0 up.
-            condition: what to ask for, such as ``{"label": "robin"}``; one entry for all, or one per seed.
+            condition: what to ask for, such as ``{"label": "robin"}`` or ``{"sketch": "bird.png"}``; one for all, or
+                one per seed.
             truncation: how far the dice are drawn in towards their mean, in (0, 1]; smaller is more typical.
 
         Raises:
             BadInput: seeds, condition or truncation are not usable.
             UnknownName: there is no such condition or label.
+
+        Warns:
+            SteerWarning: some of what was asked for was passed over, such as words that the generator does not know.
         """
         numbers = _whole_numbers(seeds)
         if not (math.isfinite(truncation) and 0 < truncation <= 1):
             raise BadInput(f"truncation is above 0 and at most 1, not {truncation}")
-        if not isinstance(condition or {}, Mapping):
-            raise BadInput(f'what to ask for is written {{"label": "NAME"}}, not {condition!r:.60}')
-        asked = {name: self._condition_rows(name, value, len(numbers)) for name, value in (condition or {}).items()}
+        asked = self.entries(condition, len(numbers))
         return self.backend.sample(numbers, condition=asked, truncation=float(truncation)).to(self.device)
 
-    def _condition_rows(self, name: str, value: str | Sequence[str], count: int) -> list[str]:
-        if name not in self.conditions:
-            raise UnknownName("condition", name, self.conditions)
-        rows = [value] * count if isinstance(value, str) else list(value)
-        if len(rows) != count:
-            raise BadInput(f"condition '{name}' takes one entry or one per seed ({count}), not {len(rows)}")
-        choices = self.conditions[name].choices
-        for entry in rows:
-            if choices and entry not in choices:
-                raise UnknownName(name, entry, choices)
-        return rows
+    def entries(self, condition: Mapping[str, Asked | Sequence[Asked]] | None, count: int) -> dict[str, list[str]]:
+        """Write down what is asked for, an entry for each of ``count`` rows, as latents and recipes hold it.
+
+        Raises:
+            BadInput: there are neither one nor ``count`` of it, or it is not of the condition's kind.
+            UnknownName: there is no such condition or label.
+        """
+        if not isinstance(condition or {}, Mapping):
+            raise BadInput(f'what to ask for is written {{"label": "NAME"}}, not {condition!r:.60}')
+        for name in condition or {}:
+            if name not in self.conditions:
+                raise UnknownName("condition", name, self.conditions, f"'{self.name}' can be asked for nothing else")
+        size = self.backend.picture_size
+        return {name: self.conditions[name].rows(each, count, size) for name, each in (condition or {}).items()}
 
     def invert(
         self,
         picture: PictureSource,
         *,
-        condition: Mapping[str, str] | None = None,
+        condition: Mapping[str, Asked | Sequence[Asked]] | None = None,
         sampler: Sampler | None = None,
         progress: Progress | None = None,
         **options: Any,
@@ -155,18 +166,21 @@ class Generator:
             The latent, one row, and a report of how well it went.
 
         Raises:
-            BadInput: the generator cannot invert, it is no picture, or an option is not usable.
+            BadInput: the generator cannot invert or has no choice of steps, it is no picture, or an option is not
+                usable.
             UnknownName: there is no such condition, label or option.
         """
         backend = self.backend
         if not isinstance(backend, Invertible):
             raise BadInput(f"'{self.name}' cannot invert pictures; take one that can, such as 'aviary-biggan'")
         prepared = prepare(picture, backend.picture_size)
-        asked = {name: self._condition_rows(name, value, 1) for name, value in (condition or {}).items()}
+        asked = self.entries(condition, 1)
+        self._check_sampler(sampler)
         for name in options:
             if name not in (own := options_of(backend)):
                 raise UnknownName(f"option of inversion by '{self.name}'", name, own)
-        settings = {"condition": dict(condition or {}), "sampler": vars(sampler) if sampler else None, **options}
+        entries = {name: entry for name, (entry,) in asked.items()}
+        settings = {"condition": entries, "sampler": vars(sampler) if sampler else None, **options}
         known = Source(prepared.png, settings).digest
         if known in self._inversions:
             return self._inversions[known]
@@ -243,7 +257,8 @@ class Generator:
 
         Raises:
             WrongGenerator: a knob was found on other weights.
-            BadInput: a knob does not fit its space, or the sampler is not that of the inversion.
+            BadInput: a knob does not fit its space, the sampler is not that of the inversion, or the generator has no
+                choice of steps.
         """
         pictures = []
         for state in self._run(latent, steering, sampler, progress, chunk):
@@ -254,7 +269,7 @@ class Generator:
         self, latent: Latent, steering: Steering | None = None, *, sampler: Sampler | None = None
     ) -> Iterator[Moment]:
         """Yield what stands at each stage, all rows in one chunk; the last moment's picture is the finished one."""
-        steering, sampler = self._checked(steering, latent), _sampler_of(latent, sampler)
+        steering, sampler = self._checked(steering, latent), self._sampler(latent, sampler)
         backend = self.backend
         stages = backend.stages(latent, sampler)
         way = _Way(backend, latent, steering, stages)
@@ -292,7 +307,7 @@ class Generator:
             UnknownName: there is no such space, or it is not met in that stage.
         """
         self.space(space)
-        steering, sampler = self._checked(steering, latent), _sampler_of(latent, sampler)
+        steering, sampler = self._checked(steering, latent), self._sampler(latent, sampler)
         seen = []
         for rows in self._chunks(len(latent), chunk):
             part, turns = latent.rows(rows), steering.rows(rows, len(latent))
@@ -348,6 +363,21 @@ class Generator:
             turn.amounts(len(latent))
         return steering
 
+    def _sampler(self, latent: Latent, sampler: Sampler | None) -> Sampler | None:
+        """Return the sampler to run; inverted pictures have their own."""
+        self._check_sampler(sampler)
+        own = latent.anchor.sampler if latent.anchor else None
+        if own is not None and sampler not in (None, own):
+            raise BadInput(
+                f"the picture was inverted with {own}, and its way stands for no other; invert it with {sampler}, or "
+                "take latent.without_anchor()"
+            )
+        return own or sampler
+
+    def _check_sampler(self, sampler: Sampler | None) -> None:
+        if sampler is not None and not self.backend.samplers:
+            raise BadInput(f"'{self.name}' makes a picture in one go and has no choice of steps; leave the sampler out")
+
     def _chunks(self, count: int, chunk: int | None) -> Iterator[list[int]]:
         if chunk is not None and chunk < 1:
             raise BadInput(f"a chunk is one row or more, not {chunk}")
@@ -363,7 +393,7 @@ class Generator:
         progress: Progress | None,
         chunk: int | None,
     ) -> Iterator[State]:
-        steering, sampler = self._checked(steering, latent), _sampler_of(latent, sampler)
+        steering, sampler = self._checked(steering, latent), self._sampler(latent, sampler)
         stages = self.backend.stages(latent, sampler)
         chunks = list(self._chunks(len(latent), chunk))
         for number, rows in enumerate(chunks):
@@ -407,17 +437,6 @@ def _whole_numbers(seeds: object) -> list[int]:
 
 def _traced(latent: Latent) -> bool:
     return any(values.requires_grad for values in latent.values.values())
-
-
-def _sampler_of(latent: Latent, sampler: Sampler | None) -> Sampler | None:
-    """Return the sampler to run; inverted pictures have their own."""
-    own = latent.anchor.sampler if latent.anchor else None
-    if own is not None and sampler not in (None, own):
-        raise BadInput(
-            f"the picture was inverted with {own}, and its way stands for no other; invert it with {sampler}, or take "
-            "latent.without_anchor()"
-        )
-    return own or sampler
 
 
 class _Way:

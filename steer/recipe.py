@@ -33,6 +33,9 @@ from steer.walk import Easing, Keyframe, Walk
 RECIPE_SCHEMA = 3
 """2 came with inverted pictures, 3 with films of how a picture comes about."""
 
+LONG_ENTRY = 1_000
+"""An entry of a condition, such as a sketch, with more characters than this is recorded once where all rows have it."""
+
 LARGEST_EMBEDDED = 2**20
 """The largest source picture that a recipe holds itself, in bytes; larger ones stand in a file beside it."""
 
@@ -149,7 +152,8 @@ class SourceRecord(_Record):
 class Scene(_Record):
     """A batch of pictures: their latent and their turns.
 
-    Values are recorded for rows that are not simply those of their seeds. Of inverted pictures the sources are
+    A condition has one entry a row, or one for all. Values are recorded for rows that are not simply those of their
+    seeds. Of inverted pictures the sources are
     recorded, and which row is which; without values they are inverted again.
     """
 
@@ -170,7 +174,7 @@ class Scene(_Record):
         unlike = {source.digest: source for source in anchor.sources}
         return cls(
             seeds=list(latent.seeds),
-            condition={name: list(entries) for name, entries in latent.condition.items()},
+            condition={name: _once(entries) for name, entries in latent.condition.items()},
             truncation=latent.truncation,
             values=values,
             turns=[TurnRecord.of(turn) for turn in turns if not turn.idle],
@@ -190,7 +194,10 @@ class Scene(_Record):
             return generator.sample(seeds, condition=self.condition, truncation=self.truncation)
         return Latent(
             values={name: record.tensor().to(generator.device) for name, record in self.values.items()},
-            condition={name: tuple(entries) for name, entries in self.condition.items()},
+            condition={
+                name: tuple(entries * len(self.seeds) if len(entries) == 1 else entries)
+                for name, entries in self.condition.items()
+            },
             seeds=tuple(self.seeds),
             truncation=self.truncation,
             anchor=Anchor(tuple(sources[row] for row in self.rows)) if self.rows else None,
@@ -199,6 +206,10 @@ class Scene(_Record):
     def with_sources(self, change: Callable[[SourceRecord], SourceRecord]) -> "Scene":
         """Return the scene with every source changed."""
         return self.model_copy(update={"sources": [change(source) for source in self.sources]})
+
+
+def _once(entries: Sequence[str]) -> list[str]:
+    return [entries[0]] if len(entries[0]) > LONG_ENTRY and len(set(entries)) == 1 else list(entries)
 
 
 def _inverted(source: Source, generator: Generator) -> Latent:

@@ -23,6 +23,11 @@ ROUNDING = 1e-3
 """How far pictures may leave [0, 1] and still be measured."""
 
 Group = Literal["generators", "finders", "attributes"]
+FOREIGN: Mapping[str, str] = {
+    name: "ddim" for name in ("model_index.json", "scheduler/scheduler_config.json", "scheduler_config.json")
+}
+"""Files by which a folder that another tool wrote is known, each with the generator that reads it."""
+
 GeneratorLoader = Callable[[Path | None], Backend]
 """What an entry point in ``steer.generators`` names: from a folder of weights, or None, to a backend."""
 
@@ -78,11 +83,13 @@ def load_generator(name_or_folder: str | Path, device: str = "auto") -> Generato
     """Load a generator by its registered name, or from a folder of weights.
 
     Args:
-        name_or_folder: a name from `list_generators`, or a folder with ``config.json`` and ``weights.safetensors``.
+        name_or_folder: a name from `list_generators`, a folder with ``config.json`` and ``weights.safetensors``, or
+            one as diffusers saves it.
         device: "auto" (a GPU where there is one), "cpu", "cuda", ...
 
     Raises:
         UnknownName: there is neither such a name nor such a folder.
+        BadInput: the folder holds no generator.
         BrokenFile: the folder's files are not usable.
     """
     folder = Path(name_or_folder)
@@ -97,10 +104,16 @@ def load_generator(name_or_folder: str | Path, device: str = "auto") -> Generato
 
 
 def _kind_of(folder: Path) -> str:
+    foreign = next((kind for name, kind in FOREIGN.items() if (folder / name).is_file()), None)
+    if foreign is not None:
+        return foreign
     try:
         return str(json.loads((folder / "config.json").read_text(encoding="utf-8"))["generator"])
     except FileNotFoundError as error:
-        raise BadInput(f"the folder '{folder}' has no config.json, so it is no generator") from error
+        raise BadInput(
+            f"the folder '{folder}' is no generator: it has neither config.json, as 'steer train' writes it, nor "
+            "model_index.json, as diffusers does"
+        ) from error
     except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise BrokenFile(f"'{folder / 'config.json'}' does not say which generator it is for ({error})") from error
 

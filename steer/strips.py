@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+from steer.backend import Sampler
+from steer.condition import Asked
 from steer.errors import BadInput
 from steer.generator import Generator
 from steer.knob import Knob, Window
@@ -21,9 +23,10 @@ def strip(
     seeds: Sequence[int] | Latent,
     *,
     amounts: Sequence[float] | None = None,
-    steps: int = 7,
-    condition: Mapping[str, str | Sequence[str]] | None = None,
+    columns: int = 7,
+    condition: Mapping[str, Asked | Sequence[Asked]] | None = None,
     truncation: float = 1.0,
+    sampler: Sampler | None = None,
     window: Window | None = None,
     absolute: bool = False,
 ) -> Recipe:
@@ -33,10 +36,11 @@ def strip(
         generator: what draws it.
         knob: what is turned.
         seeds: one row each; or a latent, such as an inverted picture, with its own condition and truncation.
-        amounts: one column each, in the knob's unit; by default ``steps`` of them evenly over its range.
-        steps: number of columns where no amounts are given.
+        amounts: one column each, in the knob's unit; by default ``columns`` of them evenly over its range.
+        columns: how many where no amounts are given.
         condition: what to ask for.
         truncation: see `Generator.sample`.
+        sampler: steps, for generators that have a choice of them; an inverted picture has its own.
         window: where the knob acts; its own window where None.
         absolute: the amounts are coordinates to arrive at.
 
@@ -45,13 +49,13 @@ def strip(
 
     >>> import steer
     >>> birds = steer.load_generator("aviary")
-    >>> steer.strip(birds, steer.shipped_knobs(birds)["heading"], [0, 1], steps=3).render().shape
+    >>> steer.strip(birds, steer.shipped_knobs(birds)["heading"], [0, 1], columns=3).render().shape
     torch.Size([6, 3, 64, 64])
     """
     if amounts is None:
-        if steps < 2:
-            raise BadInput(f"a strip has at least 2 steps, not {steps}")
-        amounts = torch.linspace(*knob.range, steps).tolist()
+        if columns < 2:
+            raise BadInput(f"a strip has at least 2 columns, not {columns}")
+        amounts = torch.linspace(*knob.range, columns).tolist()
     if isinstance(seeds, Latent):
         latent = seeds
     else:
@@ -64,4 +68,4 @@ def strip(
         column_labels=tuple(f"{amount:+.3g}{mark}" for amount in amounts),
         row_labels=tuple("" if seed is None else f"{seed}" for seed in latent.seeds),
     )
-    return Recipe.of(generator, latent.rows(rows), Steering([turn]), layout=layout)
+    return Recipe.of(generator, latent.rows(rows), Steering([turn]), sampler=sampler, layout=layout)

@@ -87,6 +87,7 @@ class Affine:
     fingerprint: str = "affine"
     measurer: str = "picture"
     picture_size: tuple[int, int] = (2, 2)
+    samplers: ClassVar[Mapping[str, Sampler]] = MappingProxyType({})
 
     @property
     def spaces(self) -> Mapping[str, Space]:

@@ -141,12 +141,13 @@ class Diffuser:
         }
     )
     conditions: Mapping[str, Condition] = field(default_factory=dict)
+    samplers: Mapping[str, Sampler] = field(default_factory=lambda: {"draft": Sampler(5), "final": Sampler(20)})
 
     def to(self, device: torch.device) -> "Diffuser":
         return self
 
     def stepper(self, sampler: Sampler | None) -> Stepper:
-        sampler = sampler or Sampler(20)
+        sampler = sampler or self.samplers["final"]
         levels = Levels.spread(len(self.schedule), sampler.steps, sampler.spacing, low_levels=2)
         return Stepper(self.schedule, levels, "v")
 
@@ -203,7 +204,7 @@ class Diffuser:
         stepper, denoiser = self.stepper(sampler), self.mixture.denoiser(self.schedule, "v")
         inversion = invert(denoiser, 2 * picture - 1, stepper, method=method, iterations=iterations, progress=progress)
         latent = Latent({"noise": inversion.noise}, {}, (None,))
-        return inversion.found(latent, sampler or Sampler(20), {"method": method, "iterations": iterations})
+        return inversion.found(latent, sampler or self.samplers["final"], {"method": method, "iterations": iterations})
 
 
 def diffuser() -> Generator:

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
+from tiny_diffusion import write_tiny_ddim
 
 import steer
 from steer.testing import check_generator
 
-NEED_A_FOLDER = {"biggan", "ddim"}
+NEED_A_FOLDER = {"biggan", "ddim"}  # what biggan promises is checked for each of its kinds in test_biggan
 GENERATORS = [entry.name for entry in steer.list_generators() if entry.name not in NEED_A_FOLDER]
 
 
@@ -17,6 +18,12 @@ def generator(request):
 
 def test_a_generator_keeps_its_promises(generator):
     check_generator(generator)
+
+
+def test_a_diffusion_model_keeps_them_too(tmp_path):
+    model = steer.load_generator(write_tiny_ddim(tmp_path, levels=3))
+    assert len(model.backend.stages(model.sample([0]), None)) > 1
+    check_generator(model)
 
 
 def test_shipped_knobs_fit_their_generator(generator):

@@ -9,45 +9,36 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from tiny_diffusion import V, network, tiny_ddim
 from torch import Tensor
 
 import steer
 from steer.backend import Sampler, Stage
-from steer.errors import BadInput, BrokenFile
+from steer.condition import as_entry, read_entry
+from steer.errors import BadInput, BrokenFile, SteerWarning
 from steer.generator import Generator
 from steer.generators.ddim import (
     DDIM,
     REFERENCE_WIDTH,
     DDIMConfig,
-    as_entry,
     convert_diffusers,
     load,
-    read_entry,
     write_model,
 )
-from steer.generators.diffusion.network import DenoisingNetwork, Passage
+from steer.generators.diffusion.network import Passage
 from steer.generators.diffusion.schedule import CLEAN
 from steer.generators.diffusion.stepper import sample
 from steer.generators.diffusion.words import UnknownWords
-from steer.generators.training.ddim import DDIMTraining
 from steer.knob import LinearKnob
 from steer.steering import Steering
 from steer.testing import check_generator
 
-WORDS = ("a", "blue", "left", "owl", "red", "wren")
 SHORT = Sampler(steps=2)
-V = {"beta_schedule": "squaredcos_cap_v2", "prediction_type": "v_prediction"}
-
-
-def network(*, vocabulary: tuple[str, ...] = WORDS, drawing: bool = True) -> DenoisingNetwork:
-    torch.manual_seed(0)
-    shape = DDIMTraining(resolution=16, channels=(32, 32)).network(vocabulary, drawing=drawing)
-    return DenoisingNetwork(shape)
 
 
 @pytest.fixture(scope="module")
 def generator() -> Generator:
-    return Generator(DDIM(network(), DDIMConfig(V)), name="tiny")
+    return tiny_ddim()
 
 
 @pytest.fixture(scope="module")
@@ -74,19 +65,11 @@ def direction(generator: Generator, space: str, length: float = 1.0) -> LinearKn
     return LinearKnob("a direction", space, values * length)
 
 
-def test_it_keeps_every_promise_of_a_generator(monkeypatch: pytest.MonkeyPatch) -> None:
-    backend = DDIM(network(), DDIMConfig(V, low_levels=0))
-    stepper = backend.stepper
-    monkeypatch.setattr(backend, "stepper", lambda sampler=None: stepper(sampler or SHORT))
-    check_generator(Generator(backend, name="tiny"))
-
-
 def test_an_unconditional_model_of_diffusers_keeps_them_too(
     unconditional: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend = load(convert_diffusers(unconditional, tmp_path))
-    stepper = backend.stepper
-    monkeypatch.setattr(backend, "stepper", lambda sampler=None: stepper(sampler or SHORT))
+    monkeypatch.setattr(backend, "samplers", {"final": SHORT})
     assert set(backend.spaces) == {"noise", "bottleneck", "bottleneck.p"}
     check_generator(Generator(backend, name="ddpm"))
 
@@ -144,21 +127,34 @@ def test_a_prompt_changes_the_picture_and_keeps_the_noise(generator: Generator) 
         assert not torch.equal(generator.decode(open_ended, sampler=SHORT), generator.decode(owl, sampler=SHORT))
 
 
-def test_unasked_a_step_is_one_pass_and_guided_two(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unasked_a_step_is_one_pass_and_guided_one_of_twice_as_many(
+    generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     passes: list[int] = []
     output = Passage.output
 
     def counted(self: Passage, change: Callable[[Tensor], Tensor]) -> Tensor:
-        passes.append(1)
+        passes.append(len(self.inputs[0]))
         return output(self, change)
 
     monkeypatch.setattr(Passage, "output", counted)
     with torch.no_grad():
         steps = len(generator.backend.stages(generator.sample([0]), SHORT))
-        generator.decode(generator.sample([0]), sampler=SHORT)
-        assert len(passes) == steps
-        generator.decode(generator.sample([0], condition={"prompt": "owl"}), sampler=SHORT)
-        assert len(passes) == 3 * steps
+        generator.decode(generator.sample([0, 1]), sampler=SHORT)
+        assert passes == [2] * steps
+        passes.clear()
+        generator.decode(generator.sample([0, 1], condition={"prompt": "owl"}), sampler=SHORT)
+        assert passes == [4] * steps
+
+
+def test_a_row_that_is_asked_for_nothing_is_the_same_beside_one_that_is(generator: Generator) -> None:
+    plain, owl = generator.sample([0, 1]), generator.sample([0, 1], condition={"prompt": "a red owl"})
+    mixed = plain.with_values("prompt", torch.stack([plain["prompt"][0], owl["prompt"][1]]))
+    with torch.no_grad():
+        unasked, asked, together = (generator.decode(each, sampler=SHORT) for each in (plain, owl, mixed))
+    assert torch.equal(together[0], unasked[0])
+    assert torch.equal(together[1], asked[1])
+    assert not torch.equal(unasked[1], asked[1])
 
 
 def test_guidance_of_one_is_none_and_of_nought_forgets_what_was_asked(generator: Generator) -> None:
@@ -208,10 +204,36 @@ def test_a_drawing_travels_as_text_and_its_strength_fades_it_out(generator: Gene
     assert float(unlike.abs().max()) > 1e-3
 
 
-@pytest.mark.parametrize("entry", ["", "sketch.png", "data:image/png;base64,AAAA", "data:image/png;base64,ü"])
-def test_a_drawing_that_is_none_is_refused(generator: Generator, entry: str) -> None:
+@pytest.mark.parametrize("entry", ["data:image/png;base64,AAAA", "data:image/png;base64,ü"])
+def test_a_drawing_that_is_none_is_refused(generator: Generator, entry: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="data URL"):
         generator.sample([0], condition={"sketch": entry})
+    (tmp_path / "text.png").write_text("text")
+    for path in (tmp_path / "text.png", tmp_path / "gone.png"):
+        with pytest.raises(BadInput, match=path.name):
+            generator.sample([0], condition={"sketch": path})
+
+
+def test_a_drawing_is_taken_in_any_form_and_its_crop_is_said(generator: Generator, tmp_path: Path) -> None:
+    image = Image.new("L", (16, 16), 255)
+    image.paste(0, (4, 4, 12, 12))
+    image.save(tmp_path / "sketch.png")
+    expected = generator.sample([0, 1], condition={"sketch": as_entry(image, (16, 16))})
+    for form in (image, tmp_path / "sketch.png", f"{tmp_path / 'sketch.png'}", [image, image]):
+        assert torch.equal(generator.sample([0, 1], condition={"sketch": form})["drawing"], expected["drawing"])
+    with pytest.warns(SteerWarning, match="the sketch was cropped to 16x16 of 32x16"):
+        generator.sample([0], condition={"sketch": image.resize((32, 16))})
+
+
+def test_guidance_and_strength_are_numbers_that_can_be_asked_for(generator: Generator) -> None:
+    asked = {"prompt": "a red owl", "guidance": [3, 1.5], "strength": "0.5"}
+    latent = generator.sample([0, 1], condition=asked)
+    assert latent["guidance"].tolist() == [[3.0], [1.5]]
+    assert latent["strength"].tolist() == [[0.5], [0.5]]
+    assert latent.condition["guidance"] == ("3.0", "1.5")
+    for wrong in ("much", math.nan, "inf"):
+        with pytest.raises(BadInput, match="guidance is a number"):
+            generator.sample([0], condition={"guidance": wrong})
 
 
 def test_two_drawings_for_one_picture_are_refused(generator: Generator) -> None:
@@ -272,7 +294,7 @@ def test_a_turn_in_the_bottleneck_is_the_same_in_both_passes_of_guidance(generat
 
     with torch.no_grad():
         told = {name: latent[name] for name in backend.told}
-        guided, _ = backend._predict(latent["noise"], 500, told, _Bend(Steering([(knob, 1.0)]), stage))
+        guided, _ = backend._predict(latent["noise"], 500, told, _Bend(Steering([(knob, 1.0)]), stage, 1))
         plain = at(blank)
         expected = plain + latent["guidance"][0] * (at(latent) - plain)
     assert torch.allclose(guided, expected, atol=1e-4)
@@ -298,10 +320,19 @@ def test_the_last_stage_ends_at_the_clean_picture(generator: Generator) -> None:
     assert torch.equal(state.tensors["x"], state.tensors["guess"])
 
 
-@pytest.mark.parametrize("steps", [0, 1001])
-def test_a_number_of_steps_that_cannot_be_is_refused(generator: Generator, steps: int) -> None:
+def test_a_sampler_that_cannot_be_is_refused(generator: Generator) -> None:
     with pytest.raises(BadInput, match="1 to 1000"):
-        generator.decode(generator.sample([0]), sampler=Sampler(steps=steps))
+        generator.decode(generator.sample([0]), sampler=Sampler(steps=1001))
+    for wrong in ({"steps": 0}, {"steps": -3}, {"eta": 1.5}, {"eta": math.nan}):
+        with pytest.raises(BadInput):
+            Sampler(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_model_of_few_levels_takes_no_more_steps_than_it_has() -> None:
+    few = tiny_ddim(levels=4, low_levels=0)
+    assert len(few.backend.stages(few.sample([0]), None)) == 4
+    assert few.draft == Sampler(4)
+    assert tiny_ddim().backend.samplers == {"draft": Sampler(8), "final": Sampler(50)}
 
 
 def test_a_model_comes_back_as_it_was_written(tmp_path: Path) -> None:

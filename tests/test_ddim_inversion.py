@@ -71,6 +71,6 @@ def test_the_doctor_finds_nothing_wrong_with_a_model_of_our_own(generator):
 
 def test_bad_samplers_are_refused(generator, picture):
     with pytest.raises(BadInput, match="1 to 1000"):
-        generator.invert(picture, sampler=steer.Sampler(0))
+        generator.invert(picture, sampler=steer.Sampler(1001))
     with pytest.raises(BadInput, match="eta"):
         generator.invert(picture, sampler=steer.Sampler(10, eta=1.0))

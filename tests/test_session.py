@@ -266,7 +266,7 @@ def test_a_sheet_with_other_seeds_and_labels_is_restored_as_far_as_it_is_shown(t
 def test_a_strip_is_restored_as_its_first_picture(tmp_path: Path) -> None:
     birds = steer.load_generator("aviary")
     knob = steer.shipped_knobs(birds)["size"]
-    steer.strip(birds, knob, [2], steps=3).save(tmp_path / "strip.png")
+    steer.strip(birds, knob, [2], columns=3).save(tmp_path / "strip.png")
     session = Session("aviary")
     assert session.restore(tmp_path / "strip.png") is not None
     assert session.setting.amounts == {"size": knob.range[0]}

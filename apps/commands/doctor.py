@@ -54,18 +54,16 @@ def doctor(
 def _patient(generator: str, device: str) -> "tuple[Chart | None, Generator | None, str | None]":
     """Return what can be examined, what can be run, and why nothing can where that is so."""
     from steer.errors import BadInput
-    from steer.generator import Generator
-    from steer.generators.ddim import DDIM, read_diffusers
     from steer.generators.diffusion.doctor import Charted, read_chart
-    from steer.registry import load_generator
+    from steer.registry import FOREIGN, load_generator
 
     folder = Path(generator)
-    if not any((folder / place).is_file() for place in ("scheduler/scheduler_config.json", "scheduler_config.json")):
+    if not any((folder / name).is_file() for name in FOREIGN):
         model = load_generator(generator, device)
         return model.backend.chart() if isinstance(model.backend, Charted) else None, model, None
     chart = read_chart(folder)
     try:
-        model = Generator(DDIM(*read_diffusers(folder), home=folder), name=folder.name)
+        model = load_generator(folder, device)
     except BadInput as error:
         return chart, None, f"{error}"
     return chart, model, None

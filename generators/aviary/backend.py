@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar
 
 import torch
@@ -41,6 +42,7 @@ class Aviary:
     prior: Prior = UNIFORM
     size: int = 64
     measurer: ClassVar[str] = "aviary-judge"
+    samplers: ClassVar[Mapping[str, Sampler]] = MappingProxyType({})
     spaces: Mapping[str, Space] = field(init=False)
     conditions: Mapping[str, Condition] = field(init=False)
 

@@ -14,7 +14,6 @@ from steer.generators.aviary.captions import caption
 from steer.generators.aviary.drawings import layout_pictures, sketch_pictures
 from steer.generators.aviary.factors import FACTORS, sample_factors
 from steer.generators.aviary.renderer import layout
-from steer.generators.ddim import as_entry
 from steer.registry import load_measurer
 
 FIRST_SEED = 1_000_000
@@ -101,7 +100,7 @@ def measure_obedience(
     counts = {name: captions if name == "prompt" else drawings for name in asked}
     done, whole = 0, sum(counts.values())
 
-    def paint(name: str, entries: Sequence[str], first: int) -> Tensor:
+    def paint(name: str, entries: Sequence[str] | Sequence[Tensor], first: int) -> Tensor:
         nonlocal done
         seeds = range(seed + first, seed + first + len(entries))
         with torch.no_grad():
@@ -125,11 +124,13 @@ def measure_obedience(
     return Obedience(counts.get("prompt", 0), drawings if len(asked) > ("prompt" in asked) else 0, shares)
 
 
-def _entries(name: str, birds: Mapping[str, Tensor], start: int, end: int, generator: Generator) -> list[str]:
+def _entries(
+    name: str, birds: Mapping[str, Tensor], start: int, end: int, generator: Generator
+) -> list[str] | list[Tensor]:
     some = {factor: values[start:end] for factor, values in birds.items()}
     if name == "prompt":
         return captions_of(some, start)
-    return [as_entry(picture, generator.backend.picture_size) for picture in _DRAWN[name](some)]
+    return list(_DRAWN[name](some))
 
 
 def captions_of(birds: Mapping[str, Tensor], seed: int = 0) -> list[str]:

@@ -86,7 +86,8 @@ def round_trip(generator: Generator, steps: int = 50) -> Report:
     """
     with torch.no_grad():
         (picture,) = generator.decode(generator.sample([SEED]))
-    return generator.invert(picture, sampler=Sampler(steps)).report
+    sampler = Sampler(steps) if generator.backend.samplers else None
+    return generator.invert(picture, sampler=sampler).report
 
 
 def examine(chart: Chart, steps: int = 50) -> tuple[Finding, ...]:

@@ -5,15 +5,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from steer.backend import Stage
 from steer.errors import BadInput, UnknownName
-
-Spacing = Literal["leading", "trailing", "linspace", "quad"]
+from steer.sampler import Spacing
 
 CLEAN = -1
 """The level of the clean picture; those a denoiser is trained on count from 0."""

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from steer.errors import BadInput, UnknownName
 from steer.generator import Progress
-from steer.generators.diffusion.schedule import Levels, Schedule, Spacing
+from steer.generators.diffusion.schedule import Levels, Schedule
+from steer.sampler import Spacing
 from steer.seeds import draw_normal
 
 Prediction = Literal["epsilon", "v", "sample"]

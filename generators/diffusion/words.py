@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from steer.errors import BadInput
+from steer.errors import BadInput, SteerWarning
 
 LONGEST = 40
 """How many words of a phrase are read."""
@@ -21,7 +21,7 @@ _WORD = re.compile(r"[a-z]+")
 _WEIGHTED = re.compile(r"(.*?)(?::\s*([0-9]*\.?[0-9]+)\s*)?", re.DOTALL)
 
 
-class UnknownWords(UserWarning):
+class UnknownWords(SteerWarning):
     """Some words of a prompt are not in the vocabulary and were passed over."""
 
 

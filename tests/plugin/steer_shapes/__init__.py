@@ -22,6 +22,7 @@ class Shapes:
     fingerprint = "shapes-1"
     picture_size = (SIZE, SIZE)
     measurer = "picture"
+    samplers = {}  # noqa: RUF012
     mix = torch.tensor([[0.2, 0.1, 0.0, 0.0], [-0.1, 0.2, 0.0, 0.0], [0.0, 0.0, 0.1, 0.05], [0.0, 0.0, 0.0, 0.4]])
 
     def to(self, device):
