@@ -4,7 +4,9 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Annotated, Any, cast
 
@@ -23,8 +25,9 @@ from steer.apps.commands.strip import strip
 from steer.apps.commands.studio import studio
 from steer.apps.commands.train import train
 from steer.apps.commands.walk import walk
+from steer.apps.commands.writing import say_aside
 from steer.apps.stopping import SAID, exit_code, unwinding
-from steer.errors import SteerError, UnknownName
+from steer.errors import SteerError, SteerWarning, UnknownName
 
 DONE, DEFECT, MISTAKE = 0, 1, 2
 STOPPED, CUT_OFF = 128 + 2, 128 + 13
@@ -90,7 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     """Run a verb, and say in one line what went wrong; what was stopped comes back as STOPPED."""
     try:
-        return app(args=arguments, prog_name="steer", standalone_mode=False) or DONE
+        with _warnings_said():
+            return app(args=arguments, prog_name="steer", standalone_mode=False) or DONE
     except (KeyboardInterrupt, typer.Abort):
         return STOPPED
     except UsageError as error:
@@ -111,6 +115,26 @@ def _run(arguments: list[str]) -> int:
         return _complain(f"{where}{error.strerror}; make room, or choose another place", MISTAKE)
     except Exception:
         return _defect()
+
+
+@contextmanager
+def _warnings_said() -> Iterator[None]:
+    """Say warnings of the toolkit in one line each, and none twice; those of others go their usual way."""
+    said: set[str] = set()
+
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if not issubclass(category, SteerWarning):
+                usual(message, category, *place, **more)
+            elif f"{message}" not in said:
+                said.add(f"{message}")
+                say_aside(" ".join(f"{message}".split()))
+
+        warnings.simplefilter("always", SteerWarning)
+        warnings.showwarning = show
+        yield
 
 
 def _complain(message: str, code: int) -> int:

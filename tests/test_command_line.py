@@ -86,7 +86,7 @@ def test_a_strip_has_a_row_a_seed_and_a_column_an_amount(folder, made):
         "size",
         "--seeds",
         "0-1",
-        "--steps",
+        "--columns",
         "3",
         "--from",
         "-1",
@@ -312,7 +312,7 @@ MISTAKES = {
         ["--label"],
     ),
     "strip of a million": (
-        ["strip", "aviary", "--knob", "hue", "--seeds", "0", "--steps", "1000000", "--out", "s.png"],
+        ["strip", "aviary", "--knob", "hue", "--seeds", "0", "--columns", "1000000", "--out", "s.png"],
         ["200"],
     ),
     "sheet of no end": (["sample", "aviary", "--seeds", "0", "--scale", "1000000", "--out", "s.png"], ["scale"]),
@@ -321,7 +321,10 @@ MISTAKES = {
         ["-4"],
     ),
     "walk of no time": (["walk", "aviary", "--seeds", "0,1", "--seconds", "-2", "--out", "w.gif"], ["-2"]),
-    "strip of one step": (["strip", "aviary", "--knob", "hue", "--seeds", "0", "--steps", "1", *SHEET], ["2 to 200"]),
+    "strip of one column": (
+        ["strip", "aviary", "--knob", "hue", "--seeds", "0", "--columns", "1", *SHEET],
+        ["2 to 200"],
+    ),
     "unknown easing": (
         ["walk", "aviary", "--seeds", "0,1", "--easing", "fast", "--out", "w.gif"],
         ["'fast'", "smooth"],

@@ -55,7 +55,7 @@ def test_an_inverted_photograph_is_rendered_turned_filmed_and_restored(folder, m
     assert pixels("both.png").shape[1] > 2 * pixels("f.png").shape[1]
     made("render", "f.png", "--out", "again.png")
     assert np.array_equal(pixels("f.png"), pixels("again.png"))
-    made("strip", "aviary-biggan", "--knob", "hue", "--picture", "f.png", "--steps", "3", "--out", "strip.png")
+    made("strip", "aviary-biggan", "--knob", "hue", "--picture", "f.png", "--columns", "3", "--out", "strip.png")
     assert len(Recipe.load("strip.png").scene.sources) == 1
     made("walk", "aviary-biggan", "--knob", "hue", "--picture", "f.png", "--seconds", "0.1", "--out", "walk.gif")
     session = Session("aviary-biggan")

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from steer.apps.commands import typed
-from steer.apps.commands.reading import read_latent, read_turns
+from steer.apps.commands.reading import Request, read_latent, read_sampler, read_turns
 from steer.apps.commands.walk import SMALLEST_FILM
 from steer.apps.commands.writing import FILMS, PICTURES, RECIPES, check_out, progress, say, say_written
 
 if TYPE_CHECKING:
     from steer.film import Film
     from steer.generator import Generator
-    from steer.sampler import Sampler
 
 
 def film(
@@ -33,6 +32,11 @@ def film(
     seconds: Annotated[float, typer.Option(metavar="N", help="Length, from the first moment to the last.")] = 4.0,
     stills: Annotated[int, typer.Option(metavar="N", help="Moments on a strip.")] = 8,
     label: typed.Label = None,
+    prompt: typed.Prompt = None,
+    sketch: typed.Sketch = None,
+    layout: typed.Map = None,
+    guidance: typed.Guidance = None,
+    strength: typed.Strength = None,
     truncation: typed.Truncation = 1.0,
     turn: typed.Turns = None,
     knobs: typed.KnobFile = None,
@@ -55,20 +59,24 @@ def film(
     from steer.steering import Steering
 
     check_out(out, FILMS + PICTURES + RECIPES)
+    sampler = read_sampler(steps)
+    request = Request(label, prompt, sketch, layout, guidance, strength)
     model = load_generator(generator, device)
     if forward is not None:
-        if picture is not None or label is not None or turn or truncation != 1:
-            raise BadInput("a picture dissolves as it is; leave --picture, --label, --turn and --truncation out")
+        if picture is not None or request.given or turn or truncation != 1:
+            raise BadInput(
+                "a picture dissolves as it is; leave --picture, --turn, --truncation and what asks for something out"
+            )
         reel = _dissolving(model, forward, seeds, steps, seconds, stills)
     else:
-        latent = read_latent(seeds, picture, label, truncation, model, insist)
+        latent = read_latent(seeds, picture, request, truncation, model, insist)
         steering = Steering(read_turns(turn, knobs, model, insist))
-        reel = Film.reverse(model, latent, steering, sampler=_sampler(steps, model), seconds=seconds, stills=stills)
+        reel = Film.reverse(model, latent, steering, sampler=sampler, seconds=seconds, stills=stills)
     height = model.backend.picture_size[0]
     moving = out.suffix.lower() in FILMS
-    layout = Layout(scale=scale or (max(1, -(-SMALLEST_FILM // height)) if moving else None))
+    enlarged = Layout(scale=scale or (max(1, -(-SMALLEST_FILM // height)) if moving else None))
     with progress("filming") as report:
-        reel.recipe(layout).save(out, model, progress=report)
+        reel.recipe(enlarged).save(out, model, progress=report)
     say_written(out, f"{len(reel)} moments by {model.name}" + (f", {seconds:.3g} s" if moving else ""))
 
 
@@ -88,19 +96,3 @@ def _dissolving(
     for note in prepared.notes:
         say(note)
     return reel
-
-
-def _sampler(steps: int | None, model: "Generator") -> "Sampler | None":
-    """Return the sampler for a number of steps.
-
-    Raises:
-        BadInput: the generator has stages of its own.
-    """
-    from steer.backend import Noisy, Sampler
-    from steer.errors import BadInput
-
-    if steps is None:
-        return None
-    if not isinstance(model.backend, Noisy):
-        raise BadInput(f"'{model.name}' has stages of its own, not steps to choose; leave --steps out")
-    return Sampler(steps)

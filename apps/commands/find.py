@@ -7,7 +7,7 @@ import typer
 
 from steer.apps.commands import typed
 from steer.apps.commands.list import describe, say_knobs
-from steer.apps.commands.reading import read_options
+from steer.apps.commands.reading import Request, read_options, read_sampler
 from steer.apps.commands.writing import TENSORS, check_out, progress, say_json, say_written
 
 
@@ -26,6 +26,12 @@ def find(
     observe: Annotated[str | None, typer.Option(metavar="SPACE", help="Where to look, for finders that ask.")] = None,
     space: Annotated[str | None, typer.Option(metavar="SPACE", help="Where to turn, for finders that ask.")] = None,
     label: Annotated[str | None, typer.Option(metavar="LABEL", help="Look at this class only.")] = None,
+    prompt: Annotated[str | None, typer.Option(metavar="TEXT", help="Look at what these words draw only.")] = None,
+    sketch: typed.Sketch = None,
+    layout: typed.Map = None,
+    guidance: typed.Guidance = None,
+    strength: typed.Strength = None,
+    steps: typed.Steps = None,
     option: Annotated[
         list[str] | None,
         typer.Option("--option", metavar="NAME=VALUE", help="Any other option of the finder; may be repeated."),
@@ -42,17 +48,22 @@ def find(
     from steer.registry import load_finder, load_generator, options_of
 
     types = options_of(finder)
+    request = Request(label, [prompt] if prompt is not None else None, sketch, layout, guidance, strength)
     named = {
         "attribute": tuple(attribute) if attribute and len(attribute) > 1 else attribute and attribute[0],
         "observe": observe,
         "space": space,
-        "condition": {"label": label} if label else None,
+        "condition": request.given or None,
+        "sampler": read_sampler(steps),
     }
     options = read_options(option, types, named, f"the finder '{finder}'")
     check_out(out, TENSORS)
     kept = load_knobs(out) if add and out.is_file() else KnobSet({})
-    chosen = load_finder(finder, **options)
     model = load_generator(generator, device)
+    if request.given:
+        asked = model.entries(request.condition(model, 1), 1)
+        options["condition"] = {name: entry for name, (entry,) in asked.items()}
+    chosen = load_finder(finder, **options)
     with progress("finding") as report:
         found = chosen.find(model, progress=report)
     (kept | found).save(out)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from steer.apps.commands import typed
-from steer.apps.commands.reading import read_options
+from steer.apps.commands.reading import Request, read_options, read_sampler
 from steer.apps.commands.writing import PICTURES, RECIPES, check_out, progress, say, say_json, say_written
 
 if TYPE_CHECKING:
@@ -20,8 +20,12 @@ def invert(
         Path, typer.Option("--out", "-o", metavar="FILE", help="The picture as found: .png, .jpg, .webp; or .json")
     ],
     label: Annotated[str | None, typer.Option(metavar="LABEL", help="The class that it shows.")] = None,
-    prompt: Annotated[str | None, typer.Option(metavar="WORDS", help="What it shows, in words.")] = None,
-    steps: Annotated[int | None, typer.Option(metavar="N", help="Steps of the sampler, where it has some.")] = None,
+    prompt: Annotated[str | None, typer.Option(metavar="TEXT", help="What it shows, in words.")] = None,
+    sketch: typed.Sketch = None,
+    layout: typed.Map = None,
+    guidance: typed.Guidance = None,
+    strength: typed.Strength = None,
+    steps: typed.Steps = None,
     option: Annotated[
         list[str] | None,
         typer.Option("--option", metavar="NAME=VALUE", help="An option of the method, such as freedom=0.5."),
@@ -39,7 +43,6 @@ def invert(
     """
     import torch
 
-    from steer.backend import Sampler
     from steer.errors import BadInput
     from steer.inversion import Invertible, options_of
     from steer.layout import Layout
@@ -47,6 +50,8 @@ def invert(
     from steer.recipe import Recipe
     from steer.registry import load_generator
 
+    sampler = read_sampler(steps)
+    request = Request(label, [prompt] if prompt is not None else None, sketch, layout, guidance, strength)
     check_out(out, PICTURES + RECIPES)
     check_out(compare, PICTURES)
     files = [each.absolute() for each in (picture, out, compare) if each is not None]
@@ -55,8 +60,7 @@ def invert(
     model = load_generator(generator, device)
     types = options_of(model.backend) if isinstance(model.backend, Invertible) else {}
     options = read_options(option, types, {}, f"inversion by '{model.name}'")
-    condition = {name: value for name, value in {"label": label, "prompt": prompt}.items() if value is not None}
-    sampler = Sampler(steps) if steps is not None else None
+    condition = request.condition(model, 1)
     with progress("inverting") as report:
         found = model.invert(picture, condition=condition, sampler=sampler, progress=report, **options)
     Recipe.of(model, found.latent, layout=Layout(bare=True)).save(out, model)

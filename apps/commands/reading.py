@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from steer.generator import Generator
     from steer.knob import Knob, KnobSet
     from steer.latent import Latent
+    from steer.sampler import Sampler
     from steer.steering import Turn
 
 
@@ -27,24 +30,77 @@ FAR = 0.1
 """How much of its width a range is left by before that is said."""
 
 
-def read_condition(label: str | None, generator: "Generator", count: int) -> dict[str, str | list[str]]:
-    """Return the condition for a label, or for labels apart by commas, one a picture.
+@dataclass(frozen=True)
+class Request:
+    """What the flags of a verb ask a generator for; None where a flag was not given.
+
+    Attributes:
+        label: a class, or classes apart by commas.
+        prompt: phrases.
+        sketch: the file of an outline.
+        layout: the file of a map of parts.
+        guidance: how far to follow all that.
+        strength: how strongly a drawing is seen.
+    """
+
+    label: str | None = None
+    prompt: Sequence[str] | None = None
+    sketch: Path | None = None
+    layout: Path | None = None
+    guidance: float | None = None
+    strength: float | None = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The flags that were given, by name."""
+        return {each.name: value for each in fields(self) if (value := getattr(self, each.name)) is not None}
+
+    def condition(self, generator: "Generator", count: int) -> dict[str, Any]:
+        """Return the condition for ``count`` pictures.
+
+        Raises:
+            BadInput: the generator cannot be asked for that, or there are neither one nor ``count`` labels or prompts.
+        """
+        asked = self._of(generator)
+        for name, each in asked.items():
+            if isinstance(each, list) and len(each) not in (1, count):
+                raise BadInput(f"--{name} takes one, or one for each of the {count} seeds, not {len(each)}")
+        return asked
+
+    def taking_turns(self, generator: "Generator", seeds: Sequence[int]) -> tuple[list[int], dict[str, Any]]:
+        """Return seeds and a condition for a way through them; the shorter lists start again."""
+        asked = self._of(generator)
+        count = max([len(seeds), *(len(each) for each in asked.values() if isinstance(each, list))])
+        turns = {
+            name: list(islice(cycle(each), count)) if isinstance(each, list) else each for name, each in asked.items()
+        }
+        return list(islice(cycle(seeds), count)), turns
+
+    def _of(self, generator: "Generator") -> dict[str, Any]:
+        given = self.given
+        for name in given:
+            if name != "label" and name not in generator.conditions:
+                raise BadInput(f"'{generator.name}' cannot be asked for a {name}; leave --{name} out")
+        if self.strength is not None and self.sketch is None and self.layout is None:
+            raise BadInput("--strength is that of a drawing; give a --sketch or --layout with it")
+        return given | ({"label": read_labels(self.label, generator)} if self.label is not None else {})
+
+
+def read_sampler(steps: int | None) -> "Sampler | None":
+    """Return the sampler of a number of steps; None, for that of the generator, where none was given.
 
     Raises:
-        BadInput: there are neither one nor ``count`` labels.
+        BadInput: it is not a number of steps.
     """
-    if label is None:
-        return {}
-    labels = read_labels(label, generator)
-    if len(labels) not in (1, count):
-        raise BadInput(f"--label takes one class, or one for each of the {count} seeds, not {len(labels)}")
-    return {"label": labels[0] if len(labels) == 1 else labels}
+    from steer.sampler import Sampler
+
+    return None if steps is None else Sampler(steps)
 
 
 def read_latent(
     seeds: str | None,
     picture: Path | None,
-    label: str | None,
+    request: Request,
     truncation: float,
     generator: "Generator",
     insist: bool,
@@ -52,7 +108,7 @@ def read_latent(
     """Return the latent of seeds, or that of a picture made here, without its turns.
 
     Raises:
-        BadInput: neither or both were given, or a label or truncation beside a picture.
+        BadInput: neither or both were given, or something was asked for beside a picture.
     """
     from steer.recipe import Recipe
     from steer.seeds import parse_seeds
@@ -63,10 +119,10 @@ def read_latent(
         raise BadInput("--seeds and --picture are two ways to say what to draw; leave one of them out")
     if seeds is not None:
         numbers = parse_seeds(seeds)
-        condition = read_condition(label, generator, len(numbers))
-        return generator.sample(numbers, condition=condition, truncation=truncation)
-    if label is not None or truncation != 1:
-        raise BadInput("a picture has its own label and truncation; leave --label and --truncation out")
+        return generator.sample(numbers, condition=request.condition(generator, len(numbers)), truncation=truncation)
+    if request.given or truncation != 1:
+        flags = [*request.given, *(["truncation"] if truncation != 1 else [])]
+        raise BadInput(f"a picture has its own {' and '.join(flags)}; leave --{' and --'.join(flags)} out")
     assert picture is not None
     recipe = Recipe.load(picture)
     latent = recipe.latent(generator, insist=insist)

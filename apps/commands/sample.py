@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from steer.apps.commands import typed
-from steer.apps.commands.reading import read_condition, read_turns
+from steer.apps.commands.reading import Request, read_sampler, read_turns
 from steer.apps.commands.writing import PICTURES, RECIPES, TENSORS, check_out, progress, say_written
 from steer.errors import BadInput
 
 if TYPE_CHECKING:
     from steer.generator import Generator
     from steer.latent import Latent
+    from steer.sampler import Sampler
     from steer.steering import Steering
 
 LARGEST_SHEET = 4096
@@ -30,6 +31,12 @@ def sample(
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Sheet: .png, .jpg, .webp; or .json")
     ] = None,
     label: typed.Label = None,
+    prompt: typed.Prompt = None,
+    sketch: typed.Sketch = None,
+    layout: typed.Map = None,
+    guidance: typed.Guidance = None,
+    strength: typed.Strength = None,
+    steps: typed.Steps = None,
     truncation: typed.Truncation = 1.0,
     turn: typed.Turns = None,
     knobs: typed.KnobFile = None,
@@ -46,6 +53,8 @@ def sample(
     """Draw seeds onto one sheet, which carries its recipe.
 
     Example: steer sample aviary-biggan --seeds 0-47 --label robin --turn heading=90 --out sheet.png
+
+    Example: steer sample runs/ddim/model --seeds 0-7 --prompt "a red owl" --guidance 3 --steps 20 --out owls.png
     """
     from steer.layout import Layout
     from steer.recipe import Recipe
@@ -53,7 +62,8 @@ def sample(
     from steer.seeds import parse_seeds
     from steer.steering import Steering
 
-    numbers = parse_seeds(seeds)
+    numbers, sampler = parse_seeds(seeds), read_sampler(steps)
+    request = Request(label, prompt, sketch, layout, guidance, strength)
     if out is latents is attributes is None:
         raise BadInput("say where to write the sheet: --out FILE.png (or --latents, --attributes)")
     if out is not None and len(numbers) > LARGEST_SHEET:
@@ -65,20 +75,20 @@ def sample(
     check_out(out, PICTURES + RECIPES)
     check_out(latents, TENSORS)
     check_out(attributes, (".csv",))
-    layout = Layout(columns=columns, scale=scale, bare=bare)
     model = load_generator(generator, device)
     steering = Steering(read_turns(turn, knobs, model, insist))
-    latent = model.sample(numbers, condition=read_condition(label, model, len(numbers)), truncation=truncation)
+    latent = model.sample(numbers, condition=request.condition(model, len(numbers)), truncation=truncation)
     count = f"{len(numbers)} picture{'s' if len(numbers) > 1 else ''}"
     if out is not None:
+        sheet = Layout(columns=columns, scale=scale, bare=bare)
         with progress("drawing") as report:
-            Recipe.of(model, latent, steering, layout=layout).save(out, model, progress=report)
+            Recipe.of(model, latent, steering, sampler=sampler, layout=sheet).save(out, model, progress=report)
         say_written(out, f"{count} by {model.name}")
     if latents is not None:
         _write_latents(latents, latent, model)
         say_written(latents, f"the dice of {count}")
     if attributes is not None:
-        _write_attributes(attributes, latent, steering, model)
+        _write_attributes(attributes, latent, steering, sampler, model)
         say_written(attributes, f"what {count} measure{'' if len(numbers) > 1 else 's'}")
 
 
@@ -98,7 +108,9 @@ def _write_latents(path: Path, latent: "Latent", model: "Generator") -> None:
     write_tensors(path, latent.values, header)
 
 
-def _write_attributes(path: Path, latent: "Latent", steering: "Steering", model: "Generator") -> None:
+def _write_attributes(
+    path: Path, latent: "Latent", steering: "Steering", sampler: "Sampler | None", model: "Generator"
+) -> None:
     """Write a row for each picture: seed, what was asked for, and every attribute; classes by their names."""
     import torch
 
@@ -114,7 +126,7 @@ def _write_attributes(path: Path, latent: "Latent", steering: "Steering", model:
             for start in range(0, count, MEASURED_AT_ONCE):
                 rows = range(start, min(start + MEASURED_AT_ONCE, count))
                 with torch.no_grad():
-                    pictures = model.decode(latent.rows(rows), steering.rows(rows, count))
+                    pictures = model.decode(latent.rows(rows), steering.rows(rows, count), sampler=sampler)
                 measured = measure_attributes(pictures, model)
                 for row, place in enumerate(rows):
                     values = [

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from steer.apps.commands import typed
-from steer.apps.commands.reading import read_ends, read_knob, read_knobs, read_latent
+from steer.apps.commands.reading import Request, read_ends, read_knob, read_knobs, read_latent, read_sampler
 from steer.apps.commands.writing import PICTURES, RECIPES, check_out, progress, say_written
 
 LARGEST_STRIP = 200
@@ -26,8 +26,14 @@ def strip(
     end: Annotated[
         float | None, typer.Option("--to", metavar="AMOUNT", help="Last amount; by default the range's end.")
     ] = None,
-    steps: Annotated[int, typer.Option(metavar="N", help="Pictures in a row.")] = 7,
+    columns: Annotated[int, typer.Option(metavar="N", help="Pictures in a row.")] = 7,
     label: typed.Label = None,
+    prompt: typed.Prompt = None,
+    sketch: typed.Sketch = None,
+    layout: typed.Map = None,
+    guidance: typed.Guidance = None,
+    strength: typed.Strength = None,
+    steps: typed.Steps = None,
     truncation: typed.Truncation = 1.0,
     absolute: Annotated[
         bool, typer.Option("--absolute", help="Amounts are where to arrive, not how far to go.")
@@ -48,13 +54,18 @@ def strip(
     from steer.strips import strip as lay_out
 
     check_out(out, PICTURES + RECIPES)
-    if not 2 <= steps <= LARGEST_STRIP:
-        raise BadInput(f"a strip has 2 to {LARGEST_STRIP} steps, not {steps}")
+    if not 2 <= columns <= LARGEST_STRIP:
+        raise BadInput(f"a strip has 2 to {LARGEST_STRIP} columns, not {columns}")
+    sampler = read_sampler(steps)
+    request = Request(label, prompt, sketch, layout, guidance, strength)
     model = load_generator(generator, device)
+    if sampler is not None and not model.backend.samplers:
+        raise BadInput(f"'{model.name}' has no choice of steps; how many pictures stand in a row is said by --columns")
     chosen = read_knob(knob, read_knobs(knobs, model), model, insist)
     ends = read_ends(chosen, start, end, absolute=absolute)
-    latent = read_latent(seeds, picture, label, truncation, model, insist)
-    recipe = lay_out(model, chosen, latent, amounts=torch.linspace(*ends, steps).tolist(), absolute=absolute)
+    latent = read_latent(seeds, picture, request, truncation, model, insist)
+    amounts = torch.linspace(*ends, columns).tolist()
+    recipe = lay_out(model, chosen, latent, amounts=amounts, absolute=absolute, sampler=sampler)
     with progress("drawing") as report:
         recipe.save(out, model, progress=report)
-    say_written(out, f"{model.name}, {knob} at {steps} amounts; rows: {len(latent)}")
+    say_written(out, f"{model.name}, {knob} at {columns} amounts; rows: {len(latent)}")

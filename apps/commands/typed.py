@@ -39,6 +39,23 @@ Label = Annotated[
     str | None,
     typer.Option(metavar="LABEL", help="Class to draw: one for all, or one per seed as A,B,C."),
 ]
+Prompt = Annotated[
+    list[str] | None,
+    typer.Option(metavar="TEXT", help="What to draw, in words; once for all, or repeated, one for each seed."),
+]
+Sketch = Annotated[Path | None, typer.Option(metavar="FILE", help="An outline, black on white, to follow.")]
+Map = Annotated[
+    Path | None, typer.Option("--layout", metavar="FILE", help="A map of the parts, each in its colour, to follow.")
+]
+Guidance = Annotated[
+    float | None, typer.Option(metavar="NUMBER", help="How far to follow what was asked; 1 is without stress.")
+]
+Strength = Annotated[
+    float | None, typer.Option(metavar="NUMBER", help="How strongly the sketch or layout is seen; 1 is as it is.")
+]
+Steps = Annotated[
+    int | None, typer.Option(metavar="N", help="Steps to the picture, for generators that have a choice of them.")
+]
 Truncation = Annotated[
     float,
     typer.Option(metavar="NUMBER", help="How far dice are drawn in, above 0 to 1; smaller is more typical."),

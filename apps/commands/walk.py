@@ -1,14 +1,21 @@
 """`steer walk`: a film of one knob turning, or of a way through seeds and classes."""
 
 from dataclasses import replace
-from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from steer.apps.commands import typed
-from steer.apps.commands.reading import read_ends, read_knob, read_knobs, read_labels, read_latent, read_turns
+from steer.apps.commands.reading import (
+    Request,
+    read_ends,
+    read_knob,
+    read_knobs,
+    read_latent,
+    read_sampler,
+    read_turns,
+)
 from steer.apps.commands.writing import FILMS, RECIPES, check_out, progress, say_written
 from steer.errors import BadInput, UnknownName
 
@@ -44,6 +51,14 @@ def walk(
     labels: Annotated[
         str | None, typer.Option("--labels", "--label", metavar="A,B,C", help="Classes to pass, taking turns.")
     ] = None,
+    prompt: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="What to draw, in words; repeated, to pass taking turns.")
+    ] = None,
+    sketch: typed.Sketch = None,
+    layout: typed.Map = None,
+    guidance: typed.Guidance = None,
+    strength: typed.Strength = None,
+    steps: typed.Steps = None,
     truncation: typed.Truncation = 1.0,
     turn: typed.Turns = None,
     knobs: typed.KnobFile = None,
@@ -51,7 +66,7 @@ def walk(
     insist: typed.Insist = False,
     device: typed.Device = "auto",
 ) -> None:
-    """Film one knob turning, or a way through seeds and classes.
+    """Film one knob turning, or a way through seeds, classes and prompts.
 
     Example: steer walk aviary-biggan --knob heading --seeds 0-2 --from -90 --to 90 --loop --out turn.mp4
 
@@ -66,7 +81,8 @@ def walk(
     check_out(out, FILMS + RECIPES)
     if easing not in EASINGS:
         raise UnknownName("easing", easing, EASINGS)
-    pace = cast("Easing", easing)
+    pace, sampler = cast("Easing", easing), read_sampler(steps)
+    request = Request(labels, prompt, sketch, layout, guidance, strength)
     if knob is None and not (start is end is None):
         raise BadInput("--from and --to are amounts of a knob; say which with --knob NAME")
     model = load_generator(generator, device)
@@ -74,31 +90,32 @@ def walk(
     if knob is None:
         if seeds is None or picture is not None:
             raise BadInput("a way goes from seed to seed: give --seeds; or turn a --knob on a --picture")
-        latent = _stops(model, parse_seeds(seeds), labels, truncation)
+        latent = _stops(model, parse_seeds(seeds), request, truncation)
         places = [Keyframe(latent.rows([row]), turns, seconds) for row in range(len(latent))]
-        film = Walk(model, places, fps, loop, pace)
+        film = Walk(model, places, fps, loop, pace, sampler)
     else:
-        latent = read_latent(seeds, picture, labels, truncation, model, insist)
+        latent = read_latent(seeds, picture, request, truncation, model, insist)
         chosen = read_knob(knob, read_knobs(knobs, model), model, insist)
         first, last = read_ends(chosen, start, end)
-        film = _sweep(Walk.sweep(model, chosen, latent, start=first, end=last, seconds=seconds, fps=fps), loop, pace)
+        sweep = Walk.sweep(model, chosen, latent, start=first, end=last, seconds=seconds, fps=fps, sampler=sampler)
+        film = _sweep(sweep, loop, pace)
         film = replace(film, keyframes=[replace(each, turns=turns + each.turns) for each in film.keyframes])
     if scale is None:
         scale = max(1, -(-SMALLEST_FILM // model.backend.picture_size[0]))
-    layout = Layout(scale=scale)
+    enlarged = Layout(scale=scale)
     with progress("filming") as report:
-        Recipe.of_walk(film, layout).save(out, model, progress=report)
+        Recipe.of_walk(film, enlarged).save(out, model, progress=report)
     say_written(out, f"{len(film)} frames by {model.name}, {len(film) / fps:.3g} s")
 
 
-def _stops(model: "Generator", numbers: list[int], labels: str | None, truncation: float) -> "Latent":
-    """Draw the places of a way through seeds and classes; the shorter list starts again."""
-    names = read_labels(labels, model) if labels else []
-    count = max(len(numbers), len(names))
-    if count < 2:
-        raise BadInput("a way goes through at least two places; give more --seeds or --labels, or a --knob to turn")
-    condition = {"label": list(islice(cycle(names), count))} if names else {}
-    return model.sample(list(islice(cycle(numbers), count)), condition=condition, truncation=truncation)
+def _stops(model: "Generator", numbers: list[int], request: Request, truncation: float) -> "Latent":
+    """Draw the places of a way through seeds, classes and prompts."""
+    seeds, condition = request.taking_turns(model, numbers)
+    if len(seeds) < 2:
+        raise BadInput(
+            "a way goes through at least two places; give more --seeds, --labels or --prompt, or a --knob to turn"
+        )
+    return model.sample(seeds, condition=condition, truncation=truncation)
 
 
 def _sweep(sweep: "Walk", loop: bool, easing: "Easing") -> "Walk":
