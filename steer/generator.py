@@ -376,7 +376,9 @@ class Generator:
 
     def _check_sampler(self, sampler: Sampler | None) -> None:
         if sampler is not None and not self.backend.samplers:
-            raise BadInput(f"'{self.name}' makes a picture in one go and has no choice of steps; leave the sampler out")
+            raise BadInput(
+                f"'{self.name}' makes a picture in one go and has no choice of steps; leave sampler= (--steps) out"
+            )
 
     def _chunks(self, count: int, chunk: int | None) -> Iterator[list[int]]:
         if chunk is not None and chunk < 1:

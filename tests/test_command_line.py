@@ -467,7 +467,7 @@ def test_a_ring_that_is_turned_further_than_round_and_an_end_of_the_range_are_no
 
 
 @pytest.mark.parametrize(
-    "words", [("render", "s.png"), ("strip", "aviary", "--knob", "hue", "--steps", "2", "--picture", "s.png")]
+    "words", [("render", "s.png"), ("strip", "aviary", "--knob", "hue", "--columns", "2", "--picture", "s.png")]
 )
 def test_a_picture_that_was_edited_is_said_to_be_no_longer_that_of_its_recipe(folder, run, made, words):
     made("sample", "aviary", "--seeds", "0", *SHEET)

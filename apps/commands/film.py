@@ -64,9 +64,7 @@ def film(
     model = load_generator(generator, device)
     if forward is not None:
         if picture is not None or request.given or turn or truncation != 1:
-            raise BadInput(
-                "a picture dissolves as it is; leave --picture, --turn, --truncation and what asks for something out"
-            )
+            raise BadInput("a picture dissolves as it is; leave --picture, --label, --prompt, --turn and the like out")
         reel = _dissolving(model, forward, seeds, steps, seconds, stills)
     else:
         latent = read_latent(seeds, picture, request, truncation, model, insist)
