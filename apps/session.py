@@ -264,6 +264,16 @@ class Session:
             self._setting = setting
         return note
 
+    def adopt(self, setting: Setting) -> None:
+        """Go on from a setting that was made elsewhere, such as that of an inverted picture.
+
+        Raises:
+            UnknownName: its generator is not among those available.
+        """
+        self.model(setting.generator.name)
+        with self._lock:
+            self._setting = replace(setting, dice=_checked(setting.dice))
+
     def as_python(self) -> str:
         """Return Python that makes the picture again, bit for bit."""
         return python_of(self._setting)

@@ -22,6 +22,15 @@ LATEST: Mapping[str, Any] = {**QUIET, "trigger_mode": "always_last", "concurrenc
 KEPT = [".png", ".jpg", ".jpeg", ".webp", ".json"]
 """Files that may carry a recipe."""
 
+FETCH = """(file) => {
+  if (!file) return;
+  const link = document.createElement("a");
+  link.href = file.url;
+  link.download = file.orig_name;
+  link.click();
+}"""
+"""Lets the page fetch the file that was put into a hidden `gr.DownloadButton`."""
+
 log = logging.getLogger(__name__)
 
 

@@ -59,6 +59,12 @@ def _address(image: Image.Image, kind: str, **options: Any) -> str:
     return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
+def addresses(pictures: Tensor) -> list[str]:
+    """Return an address of each picture, (batch, 3, height, width) in [0, 1], that holds it at its own size."""
+    kind = QUICK if pictures.shape[-2] <= LARGEST_PNG else COMPACT
+    return [_address(image, **kind) for image in to_images(pictures)]
+
+
 def picture_html(picture: Picture) -> str:
     """Draw the birds side by side, at their own size; the page enlarges them."""
     images = to_images(picture.pixels)

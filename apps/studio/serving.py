@@ -127,7 +127,7 @@ def look() -> dict[str, Any]:
     """Return how the page looks and what it lets in, as `gradio.Blocks.launch` takes it."""
     return {
         "theme": THEME,
-        "css_paths": FOLDER / "studio.css",
+        "css_paths": [FOLDER / "studio.css", *sorted((FOLDER / "tabs").glob("*.css"))],
         "head": f"<script>{(FOLDER / 'studio.js').read_text(encoding='utf-8')}</script>",
         "max_file_size": LARGEST_UPLOAD,
         "ssr_mode": False,

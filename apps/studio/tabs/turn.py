@@ -11,7 +11,7 @@ import gradio as gr
 from steer.apps.session import Session
 from steer.apps.setting import COLUMNS, LARGEST_SEED
 from steer.apps.studio.desks import POOL, Desk, slider_range
-from steer.apps.studio.frame import LATEST, QUIET, Frame, plainly
+from steer.apps.studio.frame import FETCH, LATEST, QUIET, Frame, plainly
 from steer.apps.studio.painting import Seen, Settled, paint, settle
 from steer.apps.studio.panels import knob_info, plain
 from steer.errors import SteerError
@@ -27,14 +27,6 @@ DIALLED = POOL + 3
 
 CLOCK = f"(...values) => [values[0], performance.now(), ...values.slice(2, {DIALLED})]"
 """Puts the page's clock beside the sliders, since requests may overtake each other."""
-
-FETCH = """(file) => {
-  if (!file) return;
-  const link = document.createElement("a");
-  link.href = file.url;
-  link.download = file.orig_name;
-  link.click();
-}"""
 
 NAME_BOXES = """() => {
   for (const name of ["python", "command"])

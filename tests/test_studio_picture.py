@@ -1,0 +1,149 @@
+"""The tab Picture as a person meets it: every test looks at pixels or values."""
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from browsing import page_of, pictures, wait_until
+from PIL import Image
+from serving import served
+
+import steer
+from steer.pictures import to_images, to_pictures
+from steer.prepare import prepare
+
+pytestmark = pytest.mark.browser
+
+GENERATOR = "aviary-biggan"
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with served(GENERATOR) as where:
+        yield where
+
+
+@pytest.fixture
+def page(browser: Any, address: str) -> Iterator[Any]:
+    with page_of(browser, address, "Picture", accept_downloads=True) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def bird(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bird that no generator here has drawn, wider than high."""
+    aviary = steer.load_generator("aviary")
+    (image,) = to_images(aviary.decode(aviary.sample([3])))
+    path = tmp_path_factory.mktemp("pictures") / "bird.png"
+    image.resize((192, 192), Image.Resampling.LANCZOS).crop((0, 8, 192, 184)).save(path)
+    return path
+
+
+@pytest.fixture
+def oddity(tmp_path: Path) -> Path:
+    """A picture of nothing."""
+    tiles = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
+    Image.fromarray(tiles).resize((300, 200), Image.Resampling.NEAREST).save(tmp_path / "odd.png")
+    return tmp_path / "odd.png"
+
+
+def bring(page: Any, path: Path) -> None:
+    page.locator("#picture-file input[type=file]").set_input_files(path)
+    wait_until(page, lambda: pictures(page, "#picture-view"), "the crop")
+
+
+def inverted(page: Any, path: Path) -> None:
+    bring(page, path)
+    page.get_by_role("button", name="Invert", exact=True).click()
+    wait_until(page, lambda: len(pictures(page, "#picture-view")) == 2, "the inverted picture")
+
+
+def fact(page: Any, name: str) -> float:
+    return float(page.locator(f'#picture-report [data-name="{name}"] b').inner_text().split()[0])
+
+
+def test_a_picture_is_shown_as_the_generator_takes_it_before_anything_is_inverted(page: Any, bird: Path) -> None:
+    bring(page, bird)
+    assert pictures(page, "#picture-view")[0].equal(prepare(bird, (64, 64)).picture)
+    assert "cropped to 176x176 of 192x176 pixels" in page.locator("#picture-view").inner_text()
+
+
+def test_a_picture_may_be_pasted(page: Any, bird: Path) -> None:
+    page.evaluate(
+        """(data) => {
+          const bytes = Uint8Array.from(atob(data), letter => letter.charCodeAt(0));
+          const carried = new DataTransfer();
+          carried.items.add(new File([bytes], "pasted.png", { type: "image/png" }));
+          document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData: carried, bubbles: true }));
+        }""",
+        base64.b64encode(bird.read_bytes()).decode(),
+    )
+    wait_until(page, lambda: pictures(page, "#picture-view"), "the crop")
+    assert pictures(page, "#picture-view")[0].equal(prepare(bird, (64, 64)).picture)
+
+
+def test_a_bird_comes_out_of_inversion_as_it_went_in_and_the_report_says_how_nearly(page: Any, bird: Path) -> None:
+    inverted(page, bird)
+    taken, found = pictures(page, "#picture-view")
+    missed = (found - taken).abs().mean().item()
+    assert missed < 0.03
+    assert fact(page, "error") == pytest.approx(missed, abs=0.003)
+    assert fact(page, "likeness") == pytest.approx(-10 * (found - taken).square().mean().log10().item(), abs=0.2)
+    assert fact(page, "known to the judge") > 0.5
+
+
+def test_the_knobs_then_turn_the_picture_that_was_brought(page: Any, bird: Path) -> None:
+    inverted(page, bird)
+    found = pictures(page, "#picture-view")[1]
+    page.get_by_role("button", name="Turn its knobs").click()
+    wait_until(page, lambda: pictures(page, "#picture")[0].sub(found).abs().max() < 0.02, "the picture on Turn")
+    page.get_by_label("number input for hue", exact=True).fill("90")
+    wait_until(page, lambda: pictures(page, "#picture")[0].sub(found).abs().mean() > 0.03, "another colour")
+
+
+def test_the_saved_picture_carries_the_recipe_that_makes_it_again(page: Any, bird: Path, tmp_path: Path) -> None:
+    inverted(page, bird)
+    with page.expect_download() as download:
+        page.locator("#picture-save").click()
+    path = tmp_path / download.value.suggested_filename
+    download.value.save_as(path)
+    again = steer.Recipe.load(path).render()
+    assert to_pictures(to_images(again)).equal(to_pictures([Image.open(path)]))
+    assert again.sub(pictures(page, "#picture-view")[1]).abs().max() < 0.02
+
+
+def test_a_picture_of_something_else_is_warned_of_in_plain_words(page: Any, oddity: Path, bird: Path) -> None:
+    bring(page, oddity)
+    warning = page.locator("#picture-report [role=alert]")
+    warning.wait_for()
+    assert "Outside what aviary-biggan knows" in warning.inner_text()
+    assert fact(page, "known to the judge") < 0.25
+    page.locator("#picture-file").get_by_label("Clear").click()
+    bring(page, bird)
+    wait_until(page, lambda: not warning.is_visible(), "no warning")
+
+
+def test_inversion_shows_how_far_it_is_and_can_be_cancelled(page: Any, oddity: Path) -> None:
+    bring(page, oddity)
+    page.get_by_role("button", name="Invert", exact=True).click()
+    bar = page.locator("#invert-progress progress")
+    wait_until(page, lambda: bar.count() and bar.get_attribute("value"), "progress")
+    assert 0 < float(bar.get_attribute("value")) < 1
+    assert "of 160" in page.locator("#invert-progress").inner_text()
+    page.locator("#invert-cancel").click()
+    wait_until(page, lambda: not bar.count(), "the end of it")
+    page.wait_for_timeout(1500)
+    assert len(pictures(page, "#picture-view")) == 1
+    assert not bar.count()
+
+
+def test_a_file_that_is_no_picture_is_refused_in_plain_words(page: Any, tmp_path: Path) -> None:
+    (tmp_path / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    page.locator("#picture-file input[type=file]").set_input_files(tmp_path / "cut.png")
+    message = page.get_by_test_id("toast-body")
+    message.wait_for()
+    assert "no picture that can be read" in message.inner_text()
+    assert "/tmp" not in message.inner_text()
