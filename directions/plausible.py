@@ -14,7 +14,7 @@ from steer.knob import Knob, KnobSet
 RANGE_SEEDS = range(2_000_000, 2_000_008)
 """The birds that ranges are measured on; finders and scorecards use others."""
 
-LIMITS: Mapping[str, float] = {"sigma": 6.0, "degree": 180.0}
+LIMITS: Mapping[str, float] = {"sigma": 6.0, "degree": 180.0, "spread": 2.0}
 """The largest amount ever offered, by unit; 6 for others."""
 
 STEPS = 4

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from steer.attribute import Attribute, FunctionMeasurer, Measurer, Perceptive
     from steer.backend import Backend, Condition, Noisy, Sampler, Stage, State
+    from steer.directions.calibrate import calibrate
     from steer.directions.dial import Dialled, dial
     from steer.directions.perceptual import perceptual_distance
     from steer.directions.scorecard import Scorecard, scorecard
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from steer.finder import Finder
     from steer.generator import Generator
     from steer.inversion import Inversion, Invertible
-    from steer.knob import Knob, KnobSet, LinearKnob, RingKnob, Window, adopt, load_knobs
+    from steer.knob import CalibratedKnob, Knob, KnobSet, LinearKnob, RingKnob, Window, adopt, load_knobs
     from steer.latent import Latent, concatenate
     from steer.layout import Layout
     from steer.pictures import sheet
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "attribute": "Attribute FunctionMeasurer Measurer Perceptive",
     "backend": "Backend Condition Noisy Sampler Stage State",
+    "directions.calibrate": "calibrate",
     "directions.dial": "Dialled dial",
     "directions.perceptual": "perceptual_distance",
     "directions.scorecard": "Scorecard scorecard",
@@ -47,7 +49,7 @@ _MODULES = {
     "finder": "Finder",
     "generator": "Generator",
     "inversion": "Inversion Invertible",
-    "knob": "Knob KnobSet LinearKnob RingKnob Window adopt load_knobs",
+    "knob": "CalibratedKnob Knob KnobSet LinearKnob RingKnob Window adopt load_knobs",
     "latent": "Latent concatenate",
     "layout": "Layout",
     "pictures": "sheet",
@@ -67,6 +69,7 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names.s
 __all__ = [
     "Attribute",
     "Backend",
+    "CalibratedKnob",
     "Condition",
     "Dialled",
     "Film",
@@ -98,6 +101,7 @@ __all__ = [
     "Walk",
     "Window",
     "adopt",
+    "calibrate",
     "concatenate",
     "dial",
     "find",

@@ -202,11 +202,79 @@ class RingKnob:
         return _rowwise(first, values) * plane[0] + _rowwise(second, values) * plane[1]
 
 
+@dataclass(frozen=True, eq=False)
+class CalibratedKnob:
+    """A knob whose amounts count in its attribute: the same amount moves every sample by as much, as measured.
+
+    In unit "spread" an amount of 1 moves the attribute by one standard deviation of it in the data; in unit "degree" an
+    amount of 1 moves an angle by one degree, and the scale closes after 360.
+
+    Attributes:
+        base: the knob that is turned.
+        coordinates: rising places along the base, in its unit, (points,); of a ring once round.
+        levels: what the attribute is there, in the knob's own unit, rising, (points,); of a ring by 360 in all.
+    """
+
+    kind: ClassVar[str] = "calibrated"
+    name: str
+    base: Knob
+    coordinates: Tensor
+    levels: Tensor
+    unit: str = "spread"
+    range: tuple[float, float] = (-1.0, 1.0)
+    window: Window = WHOLE
+    attribute: str | None = None
+    provenance: Provenance = Provenance()
+
+    @property
+    def space(self) -> str:
+        """See `Knob`."""
+        return self.base.space
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """See `Knob`."""
+        return self.base.shape
+
+    def displacement(self, values: Tensor, amount: Tensor, *, absolute: bool = False) -> Tensor:
+        """See `Knob.displacement`. Beyond the first and the last level a linear knob stands still."""
+        if absolute:
+            return self.base.displacement(values, self._place(amount.to(values)), absolute=True)
+        level = self.coordinate(values)
+        return self.base.displacement(values, self._place(level + amount.to(values)) - self._place(level))
+
+    def coordinate(self, values: Tensor) -> Tensor:
+        """See `Knob.coordinate`."""
+        return _interpolated(self.base.coordinate(values), self.coordinates, self.levels)
+
+    def project(self, values: Tensor) -> Tensor:
+        """See `Knob.project`."""
+        return self.base.project(values)
+
+    def _place(self, level: Tensor) -> Tensor:
+        """Return where the attribute has a level, along the base."""
+        if self.unit == "degree":
+            level = self.levels[0].to(level) + torch.remainder(level - self.levels[0].to(level), 360)
+        return _interpolated(level, self.levels, self.coordinates)
+
+
+def _interpolated(given: Tensor, places: Tensor, levels: Tensor) -> Tensor:
+    """Return the levels at the places given, (batch,), on straight lines between neighbours, even beyond the ends."""
+    places, levels = places.to(given), levels.to(given)
+    given = torch.minimum(torch.maximum(given, places[0]), places[-1])
+    right = torch.searchsorted(places, given.detach()).clamp(1, len(places) - 1)
+    left = right - 1
+    part = (given - places[left]) / (places[right] - places[left])
+    return levels[left] + part * (levels[right] - levels[left])
+
+
 def _rowwise(amount: Tensor, values: Tensor) -> Tensor:
     return amount.to(values).reshape(-1, *(1,) * (values.dim() - 1))
 
 
-KNOB_KINDS: Mapping[str, type[LinearKnob] | type[RingKnob]] = {kind.kind: kind for kind in (LinearKnob, RingKnob)}
+KNOB_KINDS: Mapping[str, type[LinearKnob] | type[RingKnob] | type[CalibratedKnob]] = {
+    kind.kind: kind for kind in (LinearKnob, RingKnob, CalibratedKnob)
+}
 
 
 def knob_to_parts(knob: Knob) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -221,6 +289,9 @@ def knob_to_parts(knob: Knob) -> tuple[dict[str, Any], dict[str, Tensor]]:
             record[entry.name] = [value.start, value.end]
         elif isinstance(value, Provenance):
             record[entry.name] = {part.name: getattr(value, part.name) for part in fields(value)}
+        elif isinstance(value, Knob):
+            record[entry.name], within = knob_to_parts(value)
+            tensors.update({f"{entry.name}/{name}": tensor for name, tensor in within.items()})
         else:
             record[entry.name] = list(value) if isinstance(value, tuple) else value
     return record, tensors
@@ -237,6 +308,9 @@ def knob_from_parts(record: Mapping[str, Any], tensors: Mapping[str, Tensor]) ->
     if kind not in KNOB_KINDS:
         raise BrokenFile(f"a knob of kind '{kind}' is unknown here; there are {', '.join(KNOB_KINDS)}")
     try:
+        if "base" in record:
+            within = {name[5:]: parts.pop(name) for name in tensors if name.startswith("base/")}
+            parts["base"] = knob_from_parts(record["base"], within)
         parts["range"] = tuple(parts["range"])
         parts["window"] = Window(*parts["window"])
         parts["provenance"] = Provenance(**parts["provenance"])

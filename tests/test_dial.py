@@ -79,7 +79,9 @@ def test_other_turns_stay_and_are_no_leakage(birds: Generator, knobs: KnobSet) -
     latent, found = dialled(birds, knobs, {"hue": 10.0}, steering=steer.Steering([(knobs["x"], 1.0)]))
     assert [turn.knob.name for turn in found.steering.turns] == ["hue", "x"]
     alone = Truth().measure(birds.decode(latent, steer.Steering([(knobs["x"], 1.0)])))["x"]
-    assert Truth().measure(birds.decode(latent, found.steering))["x"].tolist() == pytest.approx(alone.tolist(), abs=1e-6)
+    assert Truth().measure(birds.decode(latent, found.steering))["x"].tolist() == pytest.approx(
+        alone.tolist(), abs=1e-6
+    )
     assert found.leakage["x"] < 1e-3
 
 
