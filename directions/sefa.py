@@ -25,11 +25,13 @@ class Layer:
     Attributes:
         name: the space of what comes out of it.
         matrix: (values that come out, values that go in), in float64.
-        weight: how much of it a window covers, 0 to 1.
+        interval: the part of the way, 0 to 1, in which it is fed.
+        weight: how much of that a window covers, 0 to 1.
     """
 
     name: str
     matrix: Tensor
+    interval: tuple[float, float]
     weight: float
 
 
@@ -94,14 +96,15 @@ class SeFa:
 
 def affine_layers(generator: Generator, space: str, window: Window = WHOLE) -> list[Layer]:
     """Return the layers within a window that are affine functions of a space, in the order in which they are met."""
-    layers, weight = [], 0.0
+    layers: list[Layer] = []
+    fed, weight = (0.0, 1.0), 0.0
     for stage in generator.backend.stages(generator.sample([0]), None):
         if space in stage.spaces:
-            weight = window.weight(stage.interval)  # what is met later is fed with what was turned here
+            fed, weight = stage.interval, window.weight(stage.interval)  # what is met later is fed from here
         for name in sorted(stage.spaces - {space}) if weight > 0 else ():
             matrix = generator.backend.linear_map(name, space)
             if matrix is not None:
-                layers.append(Layer(name, matrix.detach().cpu().double().flatten(1), weight))
+                layers.append(Layer(name, matrix.detach().cpu().double().flatten(1), fed, weight))
     return layers
 
 

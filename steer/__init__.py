@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from steer.finder import Finder
     from steer.generator import Generator
     from steer.inversion import Inversion, Invertible
-    from steer.knob import CalibratedKnob, Knob, KnobSet, LinearKnob, RingKnob, Window, adopt, load_knobs
+    from steer.knob import ArcKnob, CalibratedKnob, Knob, KnobSet, LinearKnob, RingKnob, Window, adopt, load_knobs
     from steer.latent import Latent, concatenate
     from steer.layout import Layout
     from steer.pictures import sheet
@@ -49,7 +49,7 @@ _MODULES = {
     "finder": "Finder",
     "generator": "Generator",
     "inversion": "Inversion Invertible",
-    "knob": "CalibratedKnob Knob KnobSet LinearKnob RingKnob Window adopt load_knobs",
+    "knob": "ArcKnob CalibratedKnob Knob KnobSet LinearKnob RingKnob Window adopt load_knobs",
     "latent": "Latent concatenate",
     "layout": "Layout",
     "pictures": "sheet",
@@ -67,6 +67,7 @@ _MODULES = {
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [
+    "ArcKnob",
     "Attribute",
     "Backend",
     "CalibratedKnob",

@@ -1,6 +1,7 @@
 """Knobs: one displacement of a space's values per amount, with unit, range, window and provenance."""
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -12,6 +13,7 @@ from steer.errors import BadInput, BrokenFile, UnknownName
 from steer.files import read_tensors, write_tensors
 
 KNOB_SCHEMA = 1
+SMALLEST = 1e-12
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,66 @@ class LinearKnob:
 
 
 @dataclass(frozen=True, eq=False)
+class ArcKnob:
+    """A knob along great circles: values keep their distance from 0, which dice that are drawn hardly vary in.
+
+    A small turn is that of a linear knob, less what would change the distance. The walk ends where values point along
+    the direction, or against it: a further turn would lead back, and changes nothing. After Spingarn, Banner &
+    Michaeli (2021), arXiv 2012.05328.
+
+    Attributes:
+        direction: its length is the arc of one unit.
+    """
+
+    kind: ClassVar[str] = "arc"
+    name: str
+    space: str
+    direction: Tensor
+    unit: str = "sigma"
+    range: tuple[float, float] = (-3.0, 3.0)
+    window: Window = WHOLE
+    attribute: str | None = None
+    provenance: Provenance = Provenance()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """See `Knob`."""
+        return tuple(self.direction.shape)
+
+    def displacement(self, values: Tensor, amount: Tensor, *, absolute: bool = False) -> Tensor:
+        """See `Knob.displacement`."""
+        direction, along, across = self._parts(values)
+        beside = across.flatten(1).norm(dim=1)
+        radius = torch.hypot(along, beside).clamp_min(SMALLEST)
+        start, pole = torch.atan2(along, beside), torch.full_like(along, math.pi / 2)
+        length = self.direction.to(values).norm()
+        turn = length * (amount - self.coordinate(values) if absolute else amount) / radius
+        turn = turn.clamp(-pole - start, pole - start)
+        shrunk, turned = turn.cos() - 1, turn.sin()  # exactly 0 where nothing is turned
+        onwards = shrunk * along + turned * beside
+        inwards = shrunk - turned * along / beside.clamp_min(SMALLEST)
+        return _rowwise(onwards, values) * direction + _rowwise(inwards, values) * across
+
+    def coordinate(self, values: Tensor) -> Tensor:
+        """See `Knob.coordinate`: the arc from where values are at right angles to the direction."""
+        _, along, across = self._parts(values)
+        beside = across.flatten(1).norm(dim=1)
+        return torch.hypot(along, beside) * torch.atan2(along, beside) / self.direction.to(values).norm()
+
+    def project(self, values: Tensor) -> Tensor:
+        """See `Knob.project`."""
+        direction, along, _ = self._parts(values)
+        return _rowwise(along, values) * direction
+
+    def _parts(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the direction at length 1, how far values go along it, (batch,), and what they have beside it."""
+        direction = self.direction.to(values)
+        direction = direction / direction.norm()
+        along = values.flatten(1) @ direction.flatten()
+        return direction, along, values - _rowwise(along, values) * direction
+
+
+@dataclass(frozen=True, eq=False)
 class RingKnob:
     """A knob round a circle: it rotates the values within a plane, for hue, heading and other angles.
 
@@ -272,8 +334,8 @@ def _rowwise(amount: Tensor, values: Tensor) -> Tensor:
     return amount.to(values).reshape(-1, *(1,) * (values.dim() - 1))
 
 
-KNOB_KINDS: Mapping[str, type[LinearKnob] | type[RingKnob] | type[CalibratedKnob]] = {
-    kind.kind: kind for kind in (LinearKnob, RingKnob, CalibratedKnob)
+KNOB_KINDS: Mapping[str, Callable[..., Knob]] = {
+    kind.kind: kind for kind in (LinearKnob, ArcKnob, RingKnob, CalibratedKnob)
 }
 
 

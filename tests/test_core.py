@@ -24,6 +24,10 @@ def line(direction, space="z", **rest):
     return steer.LinearKnob("a knob", space, torch.tensor(direction), **rest)
 
 
+def arc(direction):
+    return steer.ArcKnob("an arc", "z", torch.tensor(direction))
+
+
 RIGHT = [0.0, 0.0, 0.0, 1.0]
 
 
@@ -79,7 +83,38 @@ class TestKnobs:
         moved = values + ring.displacement(values, torch.full((6,), 30.0), absolute=True)
         torch.testing.assert_close(ring.coordinate(moved), torch.full((6,), 30.0))
 
-    @pytest.mark.parametrize("knob", [line(RIGHT), steer.RingKnob("hue", "z", torch.eye(4)[:2])])
+    def test_an_arc_knob_keeps_the_distance_and_goes_its_amount_along_the_arc(self):
+        knob, values = arc([0.0, 0.5, 0.5, 0.0]), torch.randn(6, 4)
+        moved = values + knob.displacement(values, torch.full((6,), 0.3))
+        torch.testing.assert_close(moved.norm(dim=1), values.norm(dim=1))
+        torch.testing.assert_close(knob.coordinate(moved), knob.coordinate(values) + 0.3)
+        angles = torch.acos(torch.nn.functional.cosine_similarity(moved, values))
+        torch.testing.assert_close(angles * values.norm(dim=1), torch.full((6,), 0.3 * 0.5**0.5), rtol=1e-3, atol=0)
+
+    def test_an_arc_knob_begins_as_a_linear_one_does_at_right_angles_to_it(self):
+        values = torch.tensor([[3.0, 0.0, 4.0, 0.0]])
+        small = torch.tensor([1e-3])
+        straight = line([0.0, 2.0, 0.0, 0.0]).displacement(values, small)
+        torch.testing.assert_close(arc([0.0, 2.0, 0.0, 0.0]).displacement(values, small), straight, rtol=0, atol=1e-6)
+
+    def test_an_arc_knob_ends_where_values_point_along_it(self):
+        knob, values = arc([1.0, 0.0, 0.0, 0.0]), torch.tensor([[1.0, 2.0, 2.0, 0.0]])
+        for amount, end in ((9.0, [3.0, 0.0, 0.0, 0.0]), (-9.0, [-3.0, 0.0, 0.0, 0.0])):
+            moved = values + knob.displacement(values, torch.tensor([amount]))
+            torch.testing.assert_close(moved, torch.tensor([end]), atol=1e-5, rtol=0)
+
+    def test_an_absolute_arc_arrives_at_its_amount(self):
+        knob, values = arc(RIGHT), 5 * torch.randn(6, 4)
+        moved = values + knob.displacement(values, torch.full((6,), -0.4), absolute=True)
+        torch.testing.assert_close(knob.coordinate(moved), torch.full((6,), -0.4))
+
+    def test_an_arc_knob_of_values_at_the_centre_or_the_pole_stays_finite(self):
+        knob = arc([2.0, 0.0, 0.0, 0.0])
+        values = torch.tensor([[0.0, 0.0, 0.0, 0.0], [3.0, 0.0, 0.0, 0.0], [-3.0, 0.0, 0.0, 0.0]])
+        for amount in (-1.0, 0.0, 1.0):
+            assert knob.displacement(values, torch.full((3,), amount)).isfinite().all()
+
+    @pytest.mark.parametrize("knob", [line(RIGHT), arc(RIGHT), steer.RingKnob("hue", "z", torch.eye(4)[:2])])
     def test_amount_zero_is_exactly_nothing(self, knob):
         assert not knob.displacement(torch.randn(3, 4), torch.zeros(3)).any()
 
@@ -92,10 +127,15 @@ class TestKnobs:
     def test_knob_files_give_back_what_was_saved(self, tmp_path):
         origin = Provenance("shapes", "abc", "hand", {"seed": 1}, {"r2": 0.9})
         ring = steer.RingKnob("hue", "z", torch.eye(4)[:2], attribute="hue", provenance=origin)
-        knobs = steer.KnobSet({"a knob": line(RIGHT, window=steer.Window(0, 0.5)), "hue": ring}, {"n": 3})
+        curved = arc([0.0, 3.0, 0.0, 0.0])
+        knobs = steer.KnobSet(
+            {"a knob": line(RIGHT, window=steer.Window(0, 0.5)), "hue": ring, "an arc": curved}, {"n": 3}
+        )
         knobs.save(tmp_path / "knobs.safetensors")
         again = steer.load_knobs(tmp_path / "knobs.safetensors")
-        assert list(again) == ["a knob", "hue"]
+        assert list(again) == ["a knob", "hue", "an arc"]
+        assert isinstance(again["an arc"], steer.ArcKnob)
+        assert torch.equal(again["an arc"].direction, curved.direction)
         assert again.report == {"n": 3}
         assert again["hue"].provenance == origin
         assert again["a knob"].window == steer.Window(0, 0.5)
