@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from steer.apps.commands import typed
-from steer.apps.commands.reading import read_knob, read_knobs, read_latent, read_turns
+from steer.apps.commands.reading import Request, read_knob, read_knobs, read_latent, read_turns
 from steer.apps.commands.writing import PICTURES, RECIPES, check_out, progress, say, say_json, say_table, say_written
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def dial(
     model = load_generator(generator, device)
     there = read_knobs(knobs, model)
     chosen = {name: read_knob(name, there, model, insist) for name, _, _ in pairs}
-    latent = read_latent(seeds, picture, label, truncation, model, insist)
+    latent = read_latent(seeds, picture, Request(label), truncation, model, insist)
     kept = Steering(read_turns(turn, knobs, model, insist))
     with progress("dialling") as report:
         found = turn_to(model, chosen, latent, {name: aim for name, _, aim in pairs}, steering=kept, progress=report)
