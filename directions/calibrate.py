@@ -62,6 +62,8 @@ def calibrate(
             f"the knob '{knob.name}' of kind '{knob.kind}' is meant for no "
             f"{'angle' if ring else 'number'} that '{measurer.name}' measures, so it has no scale"
         )
+    if knob.edges:
+        raise BadInput(f"the knob '{knob.name}' changes on the way, so it has no one scale; find one at a single place")
     low, high = (-180.0, 180.0) if ring else (knob.range[0] - BEYOND, knob.range[1] + BEYOND)
     places = np.linspace(low, high, POINTS)
     readings = _readings_at(generator, knob, places, samples, measurer, attribute, progress)

@@ -3,6 +3,7 @@
 import math
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from threading import Lock
 from time import perf_counter
@@ -44,6 +45,21 @@ class Moment:
     noisy: Pictures | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """Pictures, and what passed in a space on the way to them.
+
+    Attributes:
+        pictures: (batch, 3, height, width) in [0, 1].
+        values: (batch, stages, *space.shape).
+        stages: those in which the space is met.
+    """
+
+    pictures: Tensor
+    values: Tensor
+    stages: tuple[Stage, ...]
+
+
 @final
 class Generator:
     """A generator to sample from, decode, observe and steer.
@@ -54,12 +70,14 @@ class Generator:
         name: the name or folder it was loaded by.
         backend: the plugin it runs.
         device: where it runs.
+        sampler: the steps that it takes where none are asked for; None for the backend's own choice.
     """
 
     def __init__(self, backend: Backend, *, name: str, device: torch.device | str = "cpu") -> None:
         self.name = name
         self.device = torch.device(device)
         self.backend = backend.to(self.device)
+        self.sampler: Sampler | None = None
         self._cache = StateCache(CACHE_BYTES)
         self._inversions: OrderedDict[str, Inversion] = OrderedDict()
 
@@ -86,6 +104,17 @@ class Generator:
     def draft(self) -> Sampler | None:
         """The sampler for looking while a hand moves; None for a generator that has no choice of steps."""
         return self.backend.samplers.get("draft")
+
+    def with_sampler(self, sampler: Sampler | None) -> "Generator":
+        """Return the same generator, which takes these steps where none are asked for.
+
+        Raises:
+            BadInput: it has no choice of steps.
+        """
+        self._check_sampler(sampler)
+        other = copy(self)
+        other.sampler = sampler
+        return other
 
     def space(self, name: str) -> Space:
         """Return a space by name.
@@ -176,6 +205,7 @@ class Generator:
         prepared = prepare(picture, backend.picture_size)
         asked = self.entries(condition, 1)
         self._check_sampler(sampler)
+        sampler = sampler or self.sampler
         for name in options:
             if name not in (own := options_of(backend)):
                 raise UnknownName(f"option of inversion by '{self.name}'", name, own)
@@ -269,7 +299,7 @@ class Generator:
         self, latent: Latent, steering: Steering | None = None, *, sampler: Sampler | None = None
     ) -> Iterator[Moment]:
         """Yield what stands at each stage, all rows in one chunk; the last moment's picture is the finished one."""
-        steering, sampler = self._checked(steering, latent), self._sampler(latent, sampler)
+        steering, sampler = self._checked(steering, latent), self.sampler_of(latent, sampler)
         backend = self.backend
         stages = backend.stages(latent, sampler)
         way = _Way(backend, latent, steering, stages)
@@ -307,7 +337,7 @@ class Generator:
             UnknownName: there is no such space, or it is not met in that stage.
         """
         self.space(space)
-        steering, sampler = self._checked(steering, latent), self._sampler(latent, sampler)
+        steering, sampler = self._checked(steering, latent), self.sampler_of(latent, sampler)
         seen = []
         for rows in self._chunks(len(latent), chunk):
             part, turns = latent.rows(rows), steering.rows(rows, len(latent))
@@ -316,14 +346,52 @@ class Generator:
             wanted = met[0] if stage is None else stage
             if wanted not in met:
                 raise UnknownName(f"stage of space '{space}'", str(stage), map(str, met))
-            watch = _Watch(turns, space, wanted)
+            watch = _Watch(turns, space)
             way = _Way(self.backend, part, turns, stages)
             state = self.backend.begin(part, sampler)
             for each in stages[:wanted]:
                 state = way.advance(state, each, turns)
             self.backend.advance(state, stages[wanted], watch)
-            seen.append(watch.values)
+            seen.append(watch.seen[-1])
         return torch.cat(seen)[: len(latent)]
+
+    def trace(
+        self,
+        latent: Latent,
+        space: str,
+        steering: Steering | None = None,
+        *,
+        sampler: Sampler | None = None,
+        chunk: int | None = None,
+    ) -> Trace:
+        """Decode, and return with the pictures the values that pass in a space in every stage, before any turn in it.
+
+        Args:
+            latent: what to decode.
+            space: the space to look at.
+            steering: turns made on the way.
+            sampler: steps, for generators that have a choice of them.
+            chunk: rows run at a time; by default all, up to 16.
+
+        Raises:
+            UnknownName: there is no such space.
+            BadInput: as in `decode`; or the latent is an inverted picture, whose way is stored without the values.
+        """
+        self.space(space)
+        steering, sampler = self._checked(steering, latent), self.sampler_of(latent, sampler)
+        if latent.anchor is not None and latent.anchor.states:
+            raise BadInput("values along the way of an inverted picture are those of latent.without_anchor()")
+        stages = self.backend.stages(latent, sampler)
+        pictures, values = [], []
+        for rows in self._chunks(len(latent), chunk):
+            part, watch = latent.rows(rows), _Watch(steering.rows(rows, len(latent)), space)
+            state = self.backend.begin(part, sampler)
+            for stage in stages:
+                state = self.backend.advance(state, stage, watch)
+            pictures.append(self.backend.picture(state))
+            values.append(torch.stack(watch.seen, 1))
+        met = tuple(stage for stage in stages if space in stage.spaces)
+        return Trace(torch.cat(pictures)[: len(latent)], torch.cat(values)[: len(latent)], met)
 
     def _checked(self, steering: Steering | None, latent: Latent) -> Steering:
         """Return the steering, or none where none was given, once it and the latent turned out to fit."""
@@ -363,8 +431,12 @@ class Generator:
             turn.amounts(len(latent))
         return steering
 
-    def _sampler(self, latent: Latent, sampler: Sampler | None) -> Sampler | None:
-        """Return the sampler to run; inverted pictures have their own."""
+    def sampler_of(self, latent: Latent, sampler: Sampler | None = None) -> Sampler | None:
+        """Return the sampler that a latent is decoded with: its own, if it was inverted, or the one asked for.
+
+        Raises:
+            BadInput: the sampler asked for is not that of the inversion, or the generator has no choice of steps.
+        """
         self._check_sampler(sampler)
         own = latent.anchor.sampler if latent.anchor else None
         if own is not None and sampler not in (None, own):
@@ -372,7 +444,7 @@ class Generator:
                 f"the picture was inverted with {own}, and its way stands for no other; invert it with {sampler}, or "
                 "take latent.without_anchor()"
             )
-        return own or sampler
+        return own or sampler or self.sampler
 
     def _check_sampler(self, sampler: Sampler | None) -> None:
         if sampler is not None and not self.backend.samplers:
@@ -395,7 +467,7 @@ class Generator:
         progress: Progress | None,
         chunk: int | None,
     ) -> Iterator[State]:
-        steering, sampler = self._checked(steering, latent), self._sampler(latent, sampler)
+        steering, sampler = self._checked(steering, latent), self.sampler_of(latent, sampler)
         stages = self.backend.stages(latent, sampler)
         chunks = list(self._chunks(len(latent), chunk))
         for number, rows in enumerate(chunks):
@@ -468,15 +540,15 @@ class _Way:
 
 
 class _Watch:
-    """A steering that also keeps the values of one space in one stage."""
+    """A steering that also keeps the values of one space, stage by stage."""
 
-    def __init__(self, steering: Steering, space: str, stage: int) -> None:
-        self.steering, self.space, self.stage = steering, space, stage
-        self.values = torch.empty(0)
+    def __init__(self, steering: Steering, space: str) -> None:
+        self.steering, self.space = steering, space
+        self.seen: list[Tensor] = []
 
     def __call__(self, space: str, stage: Stage, values: Tensor) -> Tensor:
-        if (space, stage.index) == (self.space, self.stage):
-            self.values = values
+        if space == self.space:
+            self.seen.append(values)
         return self.steering(space, stage, values)
 
 

@@ -1,8 +1,10 @@
 """Knobs: one displacement of a space's values per amount, with unit, range, window and provenance."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -12,7 +14,9 @@ from torch import Tensor
 from steer.errors import BadInput, BrokenFile, UnknownName
 from steer.files import read_tensors, write_tensors
 
-KNOB_SCHEMA = 1
+KNOB_SCHEMA = 2
+"""2 came with knobs that change on the way."""
+
 SMALLEST = 1e-12
 
 
@@ -110,13 +114,26 @@ class Knob(Protocol):
         ...
 
 
+@runtime_checkable
+class Changing(Protocol):
+    """A knob that may change on the way to the picture: what its author adds to `Knob`."""
+
+    def at(self, interval: tuple[float, float]) -> Knob:
+        """Return the knob as it turns in the stage of an interval: itself, where it does not change."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class LinearKnob:
-    """A knob along a straight line.
+    """A knob along a straight line; in a space that is met in many stages, along another line in each part of the way.
+
+    Asked about values alone it answers for its first part, where `Generator.observe` looks too.
 
     Attributes:
         direction: displacement for one unit, of the space's shape. In unit "sigma" its length is one standard
-            deviation of the space along it.
+            deviation of the space along it. Of a knob that changes on the way, (parts, *shape).
+        edges: where its parts begin and end in [0, 1], rising, one more than there are parts; empty for a knob that
+            does not change.
     """
 
     kind: ClassVar[str] = "linear"
@@ -128,25 +145,39 @@ class LinearKnob:
     window: Window = WHOLE
     attribute: str | None = None
     provenance: Provenance = Provenance()
+    edges: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_edges(self.name, self.edges, len(self.direction))
 
     @property
     def shape(self) -> tuple[int, ...]:
         """See `Knob`."""
-        return tuple(self.direction.shape)
+        return tuple(self._direction.shape)
+
+    def at(self, interval: tuple[float, float]) -> "LinearKnob":
+        """See `Changing.at`."""
+        if not self.edges:
+            return self
+        return replace(self, direction=self.direction[_part(self.edges, interval)], edges=())
 
     def displacement(self, values: Tensor, amount: Tensor, *, absolute: bool = False) -> Tensor:
         """See `Knob.displacement`."""
         amount = amount - self.coordinate(values) if absolute else amount
-        return _rowwise(amount, values) * self.direction.to(values)
+        return _rowwise(amount, values) * self._direction.to(values)
 
     def coordinate(self, values: Tensor) -> Tensor:
         """See `Knob.coordinate`."""
-        direction = self.direction.to(values).flatten()
+        direction = self._direction.to(values).flatten()
         return values.flatten(1) @ direction / direction.square().sum()
 
     def project(self, values: Tensor) -> Tensor:
         """See `Knob.project`."""
-        return _rowwise(self.coordinate(values), values) * self.direction.to(values)
+        return _rowwise(self.coordinate(values), values) * self._direction.to(values)
+
+    @property
+    def _direction(self) -> Tensor:
+        return self.direction[0] if self.edges else self.direction
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,9 +244,14 @@ class ArcKnob:
 class RingKnob:
     """A knob round a circle: it rotates the values within a plane, for hue, heading and other angles.
 
+    Like a `LinearKnob` it may have another plane in each part of the way.
+
     Attributes:
-        plane: two orthonormal directions, (2, *shape); the angle counts from the first to the second.
+        plane: two orthonormal directions, (2, *shape); the angle counts from the first to the second. Of a knob that
+            changes on the way, (parts, 2, *shape).
         radius: the typical distance from the centre, taken by an absolute turn where a sample's own is smaller.
+        centre: where the circle's middle lies in the plane, (2,) or (parts, 2); 0 in dice, which have no mean.
+        edges: see `LinearKnob`.
     """
 
     kind: ClassVar[str] = "ring"
@@ -228,11 +264,23 @@ class RingKnob:
     window: Window = WHOLE
     attribute: str | None = None
     provenance: Provenance = Provenance()
+    centre: Tensor = field(default_factory=lambda: torch.zeros(2))
+    edges: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_edges(self.name, self.edges, len(self.plane))
 
     @property
     def shape(self) -> tuple[int, ...]:
         """See `Knob`."""
-        return tuple(self.plane.shape[1:])
+        return tuple(self._plane.shape[1:])
+
+    def at(self, interval: tuple[float, float]) -> "RingKnob":
+        """See `Changing.at`."""
+        if not self.edges:
+            return self
+        part = _part(self.edges, interval)
+        return replace(self, plane=self.plane[part], centre=self.centre[part], edges=())
 
     def displacement(self, values: Tensor, amount: Tensor, *, absolute: bool = False) -> Tensor:
         """See `Knob.displacement`."""
@@ -256,12 +304,29 @@ class RingKnob:
         return self._place(*self._coordinates(values), values)
 
     def _coordinates(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        first, second = (values.flatten(1) @ self.plane.to(values).flatten(1).T).unbind(1)
+        """Return where values stand in the plane, from the centre."""
+        centre = (self.centre[0] if self.edges else self.centre).to(values)
+        first, second = (values.flatten(1) @ self._plane.to(values).flatten(1).T - centre).unbind(1)
         return first, second
 
     def _place(self, first: Tensor, second: Tensor, values: Tensor) -> Tensor:
-        plane = self.plane.to(values)
+        plane = self._plane.to(values)
         return _rowwise(first, values) * plane[0] + _rowwise(second, values) * plane[1]
+
+    @property
+    def _plane(self) -> Tensor:
+        return self.plane[0] if self.edges else self.plane
+
+
+def _check_edges(name: str, edges: Sequence[float], parts: int) -> None:
+    rising = all(low < high for low, high in pairwise(edges))
+    if edges and not (len(edges) == parts + 1 and rising and edges[0] >= 0 and edges[-1] <= 1):
+        raise BadInput(f"the {parts} parts of the knob '{name}' need {parts + 1} edges that rise within 0 to 1")
+
+
+def _part(edges: Sequence[float], interval: tuple[float, float]) -> int:
+    """Return the part of the way in which the middle of an interval lies, or the nearest."""
+    return min(max(bisect_right(edges, sum(interval) / 2) - 1, 0), len(edges) - 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -373,7 +438,7 @@ def knob_from_parts(record: Mapping[str, Any], tensors: Mapping[str, Tensor]) ->
         if "base" in record:
             within = {name[5:]: parts.pop(name) for name in tensors if name.startswith("base/")}
             parts["base"] = knob_from_parts(record["base"], within)
-        parts["range"] = tuple(parts["range"])
+        parts = {name: tuple(value) if isinstance(value, list) else value for name, value in parts.items()}
         parts["window"] = Window(*parts["window"])
         parts["provenance"] = Provenance(**parts["provenance"])
         return KNOB_KINDS[kind](**parts)

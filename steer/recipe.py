@@ -291,7 +291,7 @@ class Recipe(_Record):
             generator=generator.name,
             fingerprint=generator.fingerprint,
             scene=Scene.of(latent, steering.turns if steering else ()),
-            sampler=vars(sampler) if sampler else None,
+            sampler=vars(walked) if (walked := generator.sampler_of(latent, sampler)) else None,
             chunk=chunk,
             layout=layout or Layout(),
         )
@@ -310,7 +310,7 @@ class Recipe(_Record):
             generator=walk.generator.name,
             fingerprint=walk.generator.fingerprint,
             walk=record,
-            sampler=vars(walk.sampler) if walk.sampler else None,
+            sampler=vars(walked) if (walked := walk.sampler or walk.generator.sampler) else None,
             layout=layout or Layout(),
         )
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from steer.backend import Stage
 from steer.errors import BadInput
-from steer.knob import Knob, Window
+from steer.knob import Changing, Knob, Window
 from steer.shapes import Amounts
 
 Amount = float | Sequence[float] | Tensor
@@ -96,7 +96,8 @@ class Steering:
         for turn in self.turns:
             if turn.knob.space == space and not turn.idle and (weight := turn.weight(stage)) > 0:
                 amounts = turn.amounts(len(values)).to(values.device)
-                steered = steered + weight * turn.knob.displacement(values, amounts, absolute=turn.absolute)
+                knob = turn.knob.at(stage.interval) if isinstance(turn.knob, Changing) else turn.knob
+                steered = steered + weight * knob.displacement(values, amounts, absolute=turn.absolute)
         return steered
 
     def __repr__(self) -> str:

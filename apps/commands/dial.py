@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from steer.apps.commands import typed
-from steer.apps.commands.reading import Request, read_knob, read_knobs, read_latent, read_turns
+from steer.apps.commands.reading import Request, read_knob, read_knobs, read_latent, read_sampler, read_turns
 from steer.apps.commands.writing import PICTURES, RECIPES, check_out, progress, say, say_json, say_table, say_written
 
 if TYPE_CHECKING:
@@ -26,6 +26,12 @@ def dial(
     turn: typed.Turns = None,
     knobs: typed.KnobFile = None,
     label: typed.Label = None,
+    prompt: typed.Prompt = None,
+    sketch: typed.Sketch = None,
+    layout: typed.Map = None,
+    guidance: typed.Guidance = None,
+    strength: typed.Strength = None,
+    steps: typed.Steps = None,
     truncation: typed.Truncation = 1.0,
     insist: typed.Insist = False,
     device: typed.Device = "auto",
@@ -43,15 +49,17 @@ def dial(
     from steer.registry import load_generator
     from steer.steering import Steering
 
+    sampler = read_sampler(steps)
+    request = Request(label, prompt, sketch, layout, guidance, strength)
     check_out(out, PICTURES + RECIPES)
     pairs = [text.partition("=") for text in targets]
     wrong = next((text for text, (name, _, aim) in zip(targets, pairs, strict=True) if not (name and aim)), None)
     if wrong is not None:
         raise BadInput(f"a target is written NAME=TARGET, such as hue=orange or size=0.8, not '{wrong}'")
-    model = load_generator(generator, device)
+    model = load_generator(generator, device).with_sampler(sampler)
     there = read_knobs(knobs, model)
     chosen = {name: read_knob(name, there, model, insist) for name, _, _ in pairs}
-    latent = read_latent(seeds, picture, Request(label), truncation, model, insist)
+    latent = read_latent(seeds, picture, request, truncation, model, insist)
     kept = Steering(read_turns(turn, knobs, model, insist))
     with progress("dialling") as report:
         found = turn_to(model, chosen, latent, {name: aim for name, _, aim in pairs}, steering=kept, progress=report)
