@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from steer.apps.studio.frame import Frame, Tab
+from steer.apps.studio.tabs.grid import Grid
 from steer.apps.studio.tabs.picture import Picture
 from steer.apps.studio.tabs.turn import Turn
 
-TABS: Sequence[Callable[[Frame], Tab]] = (Turn, Picture)
+TABS: Sequence[Callable[[Frame], Tab]] = (Turn, Picture, Grid)

@@ -1,0 +1,104 @@
+"""The tab Grid as a person meets it: every test looks at pixels or values."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from browsing import page_of, pictures, wait_until
+from PIL import Image
+from serving import served
+
+import steer
+from steer.apps.gridding import lay
+from steer.apps.session import Session
+from steer.pictures import to_images, to_pictures
+
+pytestmark = pytest.mark.browser
+
+GENERATOR = "aviary"
+AXES = [("hue", "0, 90, 180"), ("seed", "3,7")]
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with served(GENERATOR) as where:
+        yield where
+
+
+@pytest.fixture
+def page(browser: Any, address: str) -> Iterator[Any]:
+    with page_of(browser, address, "Grid", accept_downloads=True) as page:
+        yield page
+
+
+def draw(page: Any, axes: list[tuple[str, str]]) -> None:
+    for place, (name, values) in enumerate(axes):
+        axis = page.locator(f"#axis-{place}")
+        axis.locator("input").click()
+        page.get_by_role("option", name=name, exact=True).click()
+        box = axis.locator("textarea")
+        wait_until(page, lambda box=box: box.is_visible() and box.input_value(), "usual values")
+        box.fill(values)
+    page.locator("#grid-draw").click()
+    page.locator("#grid-png").wait_for()
+
+
+def save(page: Any, button: str, folder: Path) -> Path:
+    with page.expect_download() as download:
+        page.locator(button).click()
+    download.value.save_as(folder / download.value.suggested_filename)
+    return folder / download.value.suggested_filename
+
+
+def expected(axes: list[tuple[str, str]]) -> torch.Tensor:
+    cells = lay(Session(GENERATOR).setting, axes).draw(lambda done, total: None)
+    return to_pictures(to_images(torch.cat(list(cells))))
+
+
+def test_three_axes_are_drawn_cell_by_cell_and_sheet_by_sheet(page: Any) -> None:
+    axes = [*AXES, ("class", "owl, robin")]
+    draw(page, axes)
+    assert torch.cat(pictures(page, "#grid-view")).equal(expected(axes))
+    heads = page.locator("#grid-view [role=columnheader], #grid-view [role=rowheader], #grid-view h3")
+    said = ["class owl", "0°", "+90°", "+180°", "3", "7", "class robin", "0°", "+90°", "+180°", "3", "7"]
+    assert heads.all_inner_texts() == said
+
+
+def test_a_click_on_a_cell_loads_it_into_turn(page: Any) -> None:
+    draw(page, AXES)
+    cell = pictures(page, "#grid-view")[4]
+    page.locator("#grid-view button").nth(4).click()
+    wait_until(page, lambda: pictures(page, "#picture")[0].equal(cell), "the cell on Turn")
+    assert page.locator("#seed input").input_value() == "7"
+    assert float(page.get_by_label("number input for hue", exact=True).input_value()) == 90
+
+
+def test_measurements_of_every_cell_are_saved_as_a_table(page: Any, tmp_path: Path) -> None:
+    draw(page, [("hue", "0, 90"), ("class", "owl, robin")])
+    with save(page, "#grid-csv", tmp_path).open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["hue"], row["measured species"]) for row in rows] == [
+        ("0.0", "owl"),
+        ("90.0", "owl"),
+        ("0.0", "robin"),
+        ("90.0", "robin"),
+    ]
+
+
+def test_the_sheet_is_saved_with_the_recipe_that_makes_it_again(page: Any, tmp_path: Path) -> None:
+    draw(page, AXES)
+    path = save(page, "#grid-png", tmp_path)
+    recipe = steer.Recipe.load(path)
+    assert to_pictures(to_images(recipe.render())).equal(torch.cat(pictures(page, "#grid-view")))
+    assert to_pictures([recipe.image()]).equal(to_pictures([Image.open(path)]))
+
+
+def test_values_that_cannot_be_read_are_refused_in_plain_words(page: Any) -> None:
+    page.locator("#axis-0 textarea").fill("red")
+    page.locator("#grid-draw").click()
+    message = page.get_by_test_id("toast-body")
+    message.wait_for()
+    assert "values are numbers apart by commas" in message.inner_text()
