@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from threading import Lock
+from numbers import Real
 from time import perf_counter
 from typing import Any, final
 
@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from steer.anchor import Anchor, Source
-from steer.backend import Backend, Condition, Noisy, Sampler, Stage, State, SteeringCall
+from steer.backend import Backend, Condition, Noisy, Sampler, Stage, State
 from steer.condition import Asked
+from steer.door import A_LATENT, A_STEERING, expect, whole_numbers
 from steer.errors import BadInput, SteerError, UnknownName, WrongGenerator
 from steer.inversion import Found, Inversion, Invertible, Report, options_of
 from steer.latent import Latent
@@ -22,7 +23,9 @@ from steer.prepare import PictureSource, Prepared, prepare
 from steer.progress import Progress as Progress
 from steer.shapes import Pictures
 from steer.space import Space
+from steer.state_cache import StateCache
 from steer.steering import Steering
+from steer.way import Watch, Way
 
 LARGEST_CHUNK = 16
 CACHE_BYTES = 256 * 2**20
@@ -148,7 +151,8 @@ class Generator:
         Warns:
             SteerWarning: some of what was asked for was passed over, such as words that the generator does not know.
         """
-        numbers = _whole_numbers(seeds)
+        numbers = whole_numbers(seeds, "seeds are a list of whole numbers from 0 up, such as [0, 1, 2]")
+        expect(truncation, Real, "truncation is a number")
         if not (math.isfinite(truncation) and 0 < truncation <= 1):
             raise BadInput(f"truncation is above 0 and at most 1, not {truncation}")
         asked = self.entries(condition, len(numbers))
@@ -161,8 +165,7 @@ class Generator:
             BadInput: there are neither one nor ``count`` of it, or it is not of the condition's kind.
             UnknownName: there is no such condition or label.
         """
-        if not isinstance(condition or {}, Mapping):
-            raise BadInput(f'what to ask for is written {{"label": "NAME"}}, not {condition!r:.60}')
+        expect(condition or {}, Mapping, 'what to ask for is written {"label": NAME}')
         for name in condition or {}:
             if name not in self.conditions:
                 raise UnknownName("condition", name, self.conditions, f"'{self.name}' can be asked for nothing else")
@@ -302,7 +305,7 @@ class Generator:
         steering, sampler = self._checked(steering, latent), self.sampler_of(latent, sampler)
         backend = self.backend
         stages = backend.stages(latent, sampler)
-        way = _Way(backend, latent, steering, stages)
+        way = Way(backend, latent, steering, stages)
         state = backend.begin(latent, sampler)
         for stage in stages:
             noisy = backend.noisy_picture(state) if isinstance(backend, Noisy) else None
@@ -346,8 +349,8 @@ class Generator:
             wanted = met[0] if stage is None else stage
             if wanted not in met:
                 raise UnknownName(f"stage of space '{space}'", str(stage), map(str, met))
-            watch = _Watch(turns, space)
-            way = _Way(self.backend, part, turns, stages)
+            watch = Watch(turns, space)
+            way = Way(self.backend, part, turns, stages)
             state = self.backend.begin(part, sampler)
             for each in stages[:wanted]:
                 state = way.advance(state, each, turns)
@@ -384,7 +387,7 @@ class Generator:
         stages = self.backend.stages(latent, sampler)
         pictures, values = [], []
         for rows in self._chunks(len(latent), chunk):
-            part, watch = latent.rows(rows), _Watch(steering.rows(rows, len(latent)), space)
+            part, watch = latent.rows(rows), Watch(steering.rows(rows, len(latent)), space)
             state = self.backend.begin(part, sampler)
             for stage in stages:
                 state = self.backend.advance(state, stage, watch)
@@ -395,11 +398,7 @@ class Generator:
 
     def _checked(self, steering: Steering | None, latent: Latent) -> Steering:
         """Return the steering, or none where none was given, once it and the latent turned out to fit."""
-        if not isinstance(latent, Latent):
-            raise BadInput(
-                f"what is drawn is a latent, as generator.sample([0, 1]) gives, not a {type(latent).__name__}; "
-                "values of your own go into one by latent.with_values('z', values)"
-            )
+        expect(latent, Latent, A_LATENT)
         for name, values in latent.values.items():
             if tuple(values.shape[1:]) != self.space(name).shape:
                 raise BadInput(
@@ -407,10 +406,7 @@ class Generator:
                     f"'{self.name}' has {self.space(name).shape}"
                 )
         steering = steering if steering is not None else Steering()
-        if not isinstance(steering, Steering):
-            raise BadInput(
-                f"turns are given as steer.Steering([(knob, amount), …]), not as a {type(steering).__name__}"
-            )
+        expect(steering, Steering, A_STEERING)
         for turn in steering.turns:
             knob = turn.knob
             if knob.space not in self.spaces:
@@ -453,6 +449,7 @@ class Generator:
             )
 
     def _chunks(self, count: int, chunk: int | None) -> Iterator[list[int]]:
+        expect(chunk, int | None, "a chunk is a whole number of rows")
         if chunk is not None and chunk < 1:
             raise BadInput(f"a chunk is one row or more, not {chunk}")
         size = chunk or min(count, LARGEST_CHUNK)
@@ -472,7 +469,7 @@ class Generator:
         chunks = list(self._chunks(len(latent), chunk))
         for number, rows in enumerate(chunks):
             part, turns = latent.rows(rows), steering.rows(rows, len(latent))
-            way = _Way(self.backend, part, turns, stages)
+            way = Way(self.backend, part, turns, stages)
             first = 0 if way.stored else next((stage.index for stage in stages if turns.touches(stage)), 0)
             state, done = self._resume(part, sampler, first)
             for stage in stages[done:]:
@@ -493,88 +490,5 @@ class Generator:
             self._cache.put((latent.digest, sampler, first), state)
 
 
-def _whole_numbers(seeds: object) -> list[int]:
-    """Return seeds as whole numbers, whatever kind of list they were given in.
-
-    Raises:
-        BadInput: they are something else.
-    """
-    try:
-        numbers = [int(seed) for seed in seeds if 0 <= seed < 2**53 and seed == int(seed)]  # type: ignore[attr-defined]
-        whole = len(numbers) == len(seeds) > 0  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        whole = False
-    if not whole:
-        raise BadInput(f"seeds are a list of whole numbers from 0 up, such as [0, 1, 2], not {seeds!r:.80}")
-    return numbers
-
-
 def _traced(latent: Latent) -> bool:
     return any(values.requires_grad for values in latent.values.values())
-
-
-class _Way:
-    """The way of one chunk from stage to stage; inverted pictures keep to the stored one until a turn touches them."""
-
-    def __init__(self, backend: Backend, latent: Latent, steering: Steering, stages: Sequence[Stage]) -> None:
-        self._backend, self._anchor = backend, latent.anchor
-        self._touched: list[Tensor] = []
-        rows = torch.zeros(len(latent), dtype=torch.bool)
-        for stage in stages if self.stored else ():
-            rows = rows | steering.touched(stage, len(latent))
-            self._touched.append(rows)
-
-    @property
-    def stored(self) -> bool:
-        """Whether there are stored states to keep to."""
-        return self._anchor is not None and bool(self._anchor.states)
-
-    def advance(self, state: State, stage: Stage, steering: SteeringCall) -> State:
-        if self._anchor is None or not self.stored:
-            return self._backend.advance(state, stage, steering)
-        touched = self._touched[stage.index]
-        if not bool(touched.any()):
-            return replace(state, tensors={**state.tensors, **self._anchor.after(stage.index)})
-        landed = self._backend.advance(state, stage, steering)
-        return replace(landed, tensors=self._anchor.corrected(landed.tensors, stage.index, touched))
-
-
-class _Watch:
-    """A steering that also keeps the values of one space, stage by stage."""
-
-    def __init__(self, steering: Steering, space: str) -> None:
-        self.steering, self.space = steering, space
-        self.seen: list[Tensor] = []
-
-    def __call__(self, space: str, stage: Stage, values: Tensor) -> Tensor:
-        if space == self.space:
-            self.seen.append(values)
-        return self.steering(space, stage, values)
-
-
-class StateCache:
-    """The states used last, up to a number of bytes; safe to share between threads."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit, self._lock = limit, Lock()
-        self._states: OrderedDict[object, State] = OrderedDict()
-
-    def get(self, key: object) -> State | None:
-        """Return a state, or None."""
-        with self._lock:
-            if key in self._states:
-                self._states.move_to_end(key)
-            return self._states.get(key)
-
-    def put(self, key: object, state: State) -> None:
-        """Keep a state, dropping the ones unused for longest."""
-        if _bytes(state) > self._limit:
-            return
-        with self._lock:
-            self._states[key] = state
-            while sum(map(_bytes, self._states.values())) > self._limit:
-                self._states.popitem(last=False)
-
-
-def _bytes(state: State) -> int:
-    return sum(tensor.element_size() * tensor.nelement() for tensor in state.tensors.values())

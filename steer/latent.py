@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from steer.anchor import Anchor, join
+from steer.door import expect
 from steer.errors import BadInput, UnknownName
 
 
@@ -65,6 +66,7 @@ class Latent:
 
         Its rows are no longer those of their seeds, nor tied to the pictures that they were inverted from.
         """
+        expect(values, Tensor, "values are a tensor")
         if values.shape != self[space].shape:
             raise BadInput(
                 f"space '{space}' takes values of shape {tuple(self[space].shape)}, not {tuple(values.shape)}"
@@ -102,6 +104,8 @@ def concatenate(latents: Sequence[Latent]) -> Latent:
         BadInput: they differ in spaces, conditions or truncation, or not all are inverted pictures with the same
             stages.
     """
+    if not latents:
+        raise BadInput("there are no latents to put together; give at least one")
     first = latents[0]
     for latent in latents[1:]:
         if (latent.values.keys(), latent.condition.keys(), latent.truncation) != (

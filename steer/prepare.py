@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from steer.door import expect
 from steer.errors import BadInput
 from steer.files import check_file
 from steer.pictures import to_images, to_pictures
@@ -74,6 +75,7 @@ def prepare(source: PictureSource, size: tuple[int, int]) -> Prepared:
     elif isinstance(source, Image.Image):
         image = source
     else:
+        expect(source, Tensor | np.ndarray, "a picture is a file, an image, an array or a tensor")
         image = _from_numbers(source, notes)
     _check_size(image)
     image = _as_rgb(_upright(image, notes), notes)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from steer.attribute import Measurer
 from steer.backend import Backend
+from steer.door import A_GENERATOR, expect
 from steer.errors import BadInput, BrokenFile, UnknownName
 from steer.finder import Finder
 from steer.generator import Generator, Progress
@@ -92,6 +93,7 @@ def load_generator(name_or_folder: str | Path, device: str = "auto") -> Generato
         BadInput: the folder holds no generator.
         BrokenFile: the folder's files are not usable.
     """
+    expect(name_or_folder, str | Path, "a generator is loaded by its name or from a folder")
     folder = Path(name_or_folder)
     if str(name_or_folder) in registered("generators"):
         name, where = str(name_or_folder), None
@@ -135,6 +137,9 @@ def load_finder(name: str, **options: Any) -> Finder:
         BadInput: it does not have such options.
     """
     kind = _load("finders", "finder", name)
+    unknown = next((option for option in options if option not in kind.__dataclass_fields__), None)
+    if unknown is not None:
+        raise UnknownName(f"option of the finder '{name}'", unknown, kind.__dataclass_fields__)
     try:
         finder: Finder = kind(**options)
     except TypeError as error:
@@ -155,6 +160,8 @@ def find(finder: str | Finder, generator: Generator, *, progress: Progress | Non
         finder = load_finder(finder, **options)
     elif options:
         raise BadInput(f"options {', '.join(options)} go with a finder given by name; put them into the finder object")
+    expect(finder, Finder, "a finder is a name from steer.list_finders(), or an object with find")
+    expect(generator, Generator, A_GENERATOR)
     return finder.find(generator, progress=progress)
 
 
@@ -178,12 +185,10 @@ def measure_attributes(images: Pictures, of: Generator) -> dict[str, Tensor]:
     Raises:
         BadInput: these are no such pictures, or not of the generator's size.
     """
-    if not isinstance(of, Generator):
-        raise BadInput(f"pictures are measured for a generator, as steer.load_generator gives one, not for {of!r:.60}")
+    expect(of, Generator, A_GENERATOR)
     height, width = of.backend.picture_size
     wanted = f"pictures are measured as a float tensor (batch, 3, {height}, {width}) in [0, 1]"
-    if not isinstance(images, Tensor):
-        raise BadInput(f"{wanted}, not as {type(images).__name__}")
+    expect(images, Tensor, wanted)
     if not images.is_floating_point() or images.shape[1:] != (3, height, width):
         raise BadInput(f"{wanted}, not {tuple(images.shape)} of {images.dtype}")
     if len(images) and not (images.min() > -ROUNDING and images.max() < 1 + ROUNDING):
@@ -194,6 +199,7 @@ def measure_attributes(images: Pictures, of: Generator) -> dict[str, Tensor]:
 
 def shipped_knobs(generator: Generator) -> KnobSet:
     """Return the knobs that come with a generator's weights; an empty set where none do."""
+    expect(generator, Generator, A_GENERATOR)
     return generator.backend.shipped_knobs()
 
 

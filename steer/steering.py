@@ -9,6 +9,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from steer.backend import Stage
+from steer.door import A_KNOB, expect
 from steer.errors import BadInput
 from steer.knob import Changing, Knob, Window
 from steer.shapes import Amounts
@@ -33,10 +34,7 @@ class Turn:
     absolute: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.knob, Knob):
-            raise BadInput(
-                f"what is turned is a knob, such as steer.shipped_knobs(generator)['hue'], not {self.knob!r:.60}"
-            )
+        expect(self.knob, Knob, A_KNOB)
         try:
             amount = torch.as_tensor(self.amount, dtype=torch.float32)
         except (TypeError, ValueError, RuntimeError):

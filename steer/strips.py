@@ -6,6 +6,7 @@ import torch
 
 from steer.backend import Sampler
 from steer.condition import Asked
+from steer.door import A_GENERATOR, A_KNOB, expect
 from steer.errors import BadInput
 from steer.generator import Generator
 from steer.knob import Knob, Window
@@ -52,10 +53,13 @@ def strip(
     >>> steer.strip(birds, steer.shipped_knobs(birds)["heading"], [0, 1], columns=3).render().shape
     torch.Size([6, 3, 64, 64])
     """
+    expect(generator, Generator, A_GENERATOR)
+    expect(knob, Knob, A_KNOB)
     if amounts is None:
         if columns < 2:
             raise BadInput(f"a strip has at least 2 columns, not {columns}")
         amounts = torch.linspace(*knob.range, columns).tolist()
+    expect(amounts, Sequence, "amounts are a list of numbers, one a column")
     if isinstance(seeds, Latent):
         latent = seeds
     else:

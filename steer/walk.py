@@ -12,6 +12,7 @@ from torch import Tensor
 
 from steer.anchor import join
 from steer.backend import Sampler
+from steer.door import A_GENERATOR, A_KNOB, A_LATENT, expect
 from steer.errors import BadInput
 from steer.generator import Generator, Progress
 from steer.knob import Knob
@@ -47,6 +48,9 @@ class Keyframe:
     turns: tuple[Turn, ...] = ()
     seconds: float = 1.0
 
+    def __post_init__(self) -> None:
+        expect(self.latent, Latent, A_LATENT)
+
 
 @dataclass(frozen=True, eq=False)
 class Walk:
@@ -72,6 +76,9 @@ class Walk:
     sampler: Sampler | None = None
 
     def __post_init__(self) -> None:
+        expect(self.generator, Generator, A_GENERATOR)
+        for keyframe in self.keyframes:
+            expect(keyframe, Keyframe, "a walk goes through a list of steer.Keyframe")
         if len(self.keyframes) < 2:
             raise BadInput("a walk goes through at least two keyframes")
         if len({len(keyframe.latent) for keyframe in self.keyframes}) != 1:
@@ -102,6 +109,7 @@ class Walk:
         sampler: Sampler | None = None,
     ) -> "Walk":
         """Turn one knob from one amount to another, over its whole range by default."""
+        expect(knob, Knob, A_KNOB)
         ends = (knob.range[0] if start is None else start, knob.range[1] if end is None else end)
         time = seconds / 2 if there_and_back else seconds
         keyframes = [Keyframe(latent, (Turn(knob, float(amount)),), time) for amount in ends]
@@ -120,6 +128,7 @@ class Walk:
         sampler: Sampler | None = None,
     ) -> "Walk":
         """Visit the rows of a latent one after the other, ``seconds`` from each to the next."""
+        expect(latent, Latent, A_LATENT)
         keyframes = [Keyframe(latent.rows([row]), (), seconds) for row in range(len(latent))]
         return cls(generator, keyframes, fps, loop, easing, sampler)
 

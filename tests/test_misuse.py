@@ -42,14 +42,14 @@ def test_steering_by_one_turn_a_name_or_a_text_is_told_how_turns_are_written(hue
     for turns in (steer.Turn(hue, 60), hue, 60, {"hue": 60}, "hue=60"):
         with pytest.raises(SteerError, match="a list of turns"):
             steer.Steering(turns)
-    with pytest.raises(SteerError, match=r"is a knob, such as .* not 'hue'"):
+    with pytest.raises(SteerError, match=r"a knob is what .* not 'hue'"):
         steer.Steering([("hue", 60)])
     with pytest.raises(SteerError, match="cannot be turned by 'far'; its range is -180 to 180"):
         steer.Steering([(hue, "far")])
 
 
 def test_turns_that_are_no_steering_are_refused(birds, latent, hue):
-    with pytest.raises(SteerError, match="not as a list"):
+    with pytest.raises(SteerError, match=r"turns are given as .* not a list"):
         birds.decode(latent, [(hue, 60)])
 
 
@@ -65,14 +65,14 @@ def test_seeds_in_an_array_or_a_tensor_are_as_good_as_in_a_list(birds, latent):
 
 
 def test_a_condition_that_is_a_bare_label_is_told_how_it_is_written(birds):
-    with pytest.raises(SteerError, match=r"is written \{.label.: .NAME.\}"):
+    with pytest.raises(SteerError, match=r"is written \{.label.: NAME\}, not 'robin'"):
         birds.sample([0], condition="robin")
 
 
 def test_values_are_no_latent(birds):
-    with pytest.raises(SteerError, match=r"as generator.sample\(\[0, 1\]\) gives, not a Tensor"):
+    with pytest.raises(SteerError, match=r"a latent is what .* not a Tensor"):
         birds.decode(torch.zeros(1, 12))
-    with pytest.raises(SteerError, match="not a list"):
+    with pytest.raises(SteerError, match=r"not \[0, 1\]"):
         birds.observe([0, 1], "z")
 
 
@@ -101,7 +101,7 @@ def test_a_chunk_of_no_rows_is_refused(birds, latent, chunk):
         (torch.rand(1, 3, 32, 32), r"\(batch, 3, 64, 64\) in \[0, 1\], not \(1, 3, 32, 32\)"),
         (torch.zeros(1, 3, 64, 64, dtype=torch.uint8), "uint8"),
         (torch.full((1, 3, 64, 64), 255.0), "these go from 255 to 255"),
-        (np.zeros((1, 3, 64, 64)), "not as ndarray"),
+        (np.zeros((1, 3, 64, 64)), "not a ndarray"),
     ],
 )
 def test_what_is_measured_is_a_batch_of_pictures(birds, pictures, complaint):
@@ -110,10 +110,54 @@ def test_what_is_measured_is_a_batch_of_pictures(birds, pictures, complaint):
 
 
 def test_pictures_are_measured_for_a_generator(birds, latent):
-    with pytest.raises(SteerError, match="not for 'aviary'"):
+    with pytest.raises(SteerError, match="not 'aviary'"):
         steer.measure_attributes(birds.decode(latent), of="aviary")
 
 
 def test_a_sheet_has_columns_and_a_scale_of_at_least_1():
     with pytest.raises(SteerError, match="at least 1, not None and 0"):
         steer.Layout(scale=0)
+
+
+def test_a_name_is_neither_a_generator_nor_a_knob(birds, latent, hue):
+    for call in (
+        lambda: steer.strip("aviary", hue, [0]),
+        lambda: steer.find("pca", "aviary"),
+        lambda: steer.shipped_knobs("aviary"),
+        lambda: steer.Walk("aviary", [steer.Keyframe(latent)] * 2),
+    ):
+        with pytest.raises(SteerError, match=r"a generator is what steer.load_generator\(NAME\) returns, not 'aviary'"):
+            call()
+    for call in (lambda: steer.strip(birds, "hue", [0]), lambda: steer.Walk.sweep(birds, "hue", latent)):
+        with pytest.raises(SteerError, match=r"a knob is what .* returns, not 'hue'"):
+            call()
+
+
+def test_seeds_and_other_things_are_no_latents(birds, latent):
+    for call in (
+        lambda: steer.Walk.between(birds, [0, 1]),
+        lambda: steer.Keyframe([0, 1]),
+        lambda: birds.observe([0, 1], "z"),
+    ):
+        with pytest.raises(SteerError, match=r"a latent is what .* not \[0, 1\]"):
+            call()
+    with pytest.raises(SteerError, match="no latents to put together"):
+        steer.concatenate([])
+    with pytest.raises(SteerError, match=r"values are a tensor, not \[1\]"):
+        latent.with_values("z", [1])
+    with pytest.raises(SteerError, match=r"list of steer\.Keyframe, not a Latent"):
+        steer.Walk(birds, [latent, latent])
+
+
+def test_other_kinds_of_arguments_are_told_what_they_should_be(birds, latent, hue):
+    for call, complaint in (
+        (lambda: steer.load_generator(5), "by its name or from a folder, not 5"),
+        (lambda: steer.find(5, birds), "a finder is a name .* not 5"),
+        (lambda: steer.find("pca", birds, observ="z"), "no option of the finder 'pca' named 'observ'; there are"),
+        (lambda: steer.strip(birds, hue, [0], amounts=5), "amounts are a list of numbers, one a column, not 5"),
+        (lambda: birds.sample([0], truncation="low"), "truncation is a number, not 'low'"),
+        (lambda: birds.decode(latent, chunk="a"), "a chunk is a whole number of rows, not 'a'"),
+        (lambda: steer.load_generator("aviary-biggan").invert(None), "a picture is a file, .* not None"),
+    ):
+        with pytest.raises(SteerError, match=complaint):
+            call()
