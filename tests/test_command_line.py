@@ -264,7 +264,8 @@ MISTAKES = {
         ["sample", "aviary", "--seeds", "0", "--knobs", "wide.safetensors", "--turn", "wide=1", "--insist", *SHEET],
         ["(5,)", "(12,)", "another generator"],
     ),
-    "film of no size": (["walk", "aviary", "--seeds", "0,1", "--scale", "0", "--out", "w.gif"], ["at least 1"]),
+    "walk of no size": (["walk", "aviary", "--seeds", "0,1", "--scale", "0", "--out", "w.gif"], ["at least 1"]),
+    "film of no size": (["film", "aviary", "--seeds", "0", "--scale", "0", "--out", "f.gif"], ["at least 1"]),
     "labels that do not match": (
         ["sample", "aviary", "--seeds", "0-2", "--label", "robin,owl", *SHEET],
         ["3 seeds", "not 2"],

@@ -7,8 +7,7 @@ import typer
 
 from steer.apps.commands import typed
 from steer.apps.commands.reading import Request, read_latent, read_sampler, read_turns
-from steer.apps.commands.walk import SMALLEST_FILM
-from steer.apps.commands.writing import FILMS, PICTURES, RECIPES, check_out, progress, say, say_written
+from steer.apps.commands.writing import FILMS, PICTURES, RECIPES, check_out, film_layout, progress, say, say_written
 
 if TYPE_CHECKING:
     from steer.film import Film
@@ -40,7 +39,7 @@ def film(
     truncation: typed.Truncation = 1.0,
     turn: typed.Turns = None,
     knobs: typed.KnobFile = None,
-    scale: Annotated[int | None, typer.Option(metavar="N", help="Enlarge pictures by this whole factor.")] = None,
+    scale: typed.Scale = None,
     insist: typed.Insist = False,
     device: typed.Device = "auto",
 ) -> None:
@@ -70,9 +69,8 @@ def film(
         latent = read_latent(seeds, picture, request, truncation, model, insist)
         steering = Steering(read_turns(turn, knobs, model, insist))
         reel = Film.reverse(model, latent, steering, sampler=sampler, seconds=seconds, stills=stills)
-    height = model.backend.picture_size[0]
     moving = out.suffix.lower() in FILMS
-    enlarged = Layout(scale=scale or (max(1, -(-SMALLEST_FILM // height)) if moving else None))
+    enlarged = film_layout(scale, model) if moving else Layout(scale=scale)
     with progress("filming") as report:
         reel.recipe(enlarged).save(out, model, progress=report)
     say_written(out, f"{len(reel)} moments by {model.name}" + (f", {seconds:.3g} s" if moving else ""))

@@ -41,7 +41,7 @@ def sample(
     turn: typed.Turns = None,
     knobs: typed.KnobFile = None,
     columns: Annotated[int | None, typer.Option(metavar="N", help="Pictures in a row of the sheet.")] = None,
-    scale: Annotated[int | None, typer.Option(metavar="N", help="Enlarge pictures by this whole factor.")] = None,
+    scale: typed.Scale = None,
     bare: Annotated[bool, typer.Option("--bare", help="A single picture at its own size, without a border.")] = False,
     latents: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the dice, as .safetensors.")] = None,
     attributes: Annotated[

@@ -20,12 +20,8 @@ def strip(
     seeds: typed.SomeSeeds = None,
     picture: typed.MadePicture = None,
     knobs: typed.KnobFile = None,
-    start: Annotated[
-        float | None, typer.Option("--from", metavar="AMOUNT", help="First amount; by default the range's end.")
-    ] = None,
-    end: Annotated[
-        float | None, typer.Option("--to", metavar="AMOUNT", help="Last amount; by default the range's end.")
-    ] = None,
+    start: typed.Start = None,
+    end: typed.End = None,
     columns: Annotated[int, typer.Option(metavar="N", help="Pictures in a row.")] = 7,
     label: typed.Label = None,
     prompt: typed.Prompt = None,

@@ -64,6 +64,11 @@ Turns = Annotated[
     list[str] | None,
     typer.Option("--turn", metavar="NAME=AMOUNT", help="Turn a knob, in its unit; may be repeated."),
 ]
+Start = Annotated[
+    float | None, typer.Option("--from", metavar="AMOUNT", help="First amount; by default the range's end.")
+]
+End = Annotated[float | None, typer.Option("--to", metavar="AMOUNT", help="Last amount; by default the range's end.")]
+Scale = Annotated[int | None, typer.Option(metavar="N", help="Enlarge pictures by this whole factor.")]
 KnobName = Annotated[str, typer.Option("--knob", metavar="NAME", help="A knob; 'steer knobs GENERATOR' shows them.")]
 KnobFile = Annotated[
     Path | None,

@@ -16,16 +16,13 @@ from steer.apps.commands.reading import (
     read_sampler,
     read_turns,
 )
-from steer.apps.commands.writing import FILMS, RECIPES, check_out, progress, say_written
+from steer.apps.commands.writing import FILMS, RECIPES, check_out, film_layout, progress, say_written
 from steer.errors import BadInput, UnknownName
 
 if TYPE_CHECKING:
     from steer.generator import Generator
     from steer.latent import Latent
     from steer.walk import Easing, Walk
-
-SMALLEST_FILM = 256
-"""Height, in pixels, that small pictures are enlarged to."""
 
 
 def walk(
@@ -36,12 +33,8 @@ def walk(
     knob: Annotated[
         str | None, typer.Option("--knob", metavar="NAME", help="Turn this knob; left out, go from seed to seed.")
     ] = None,
-    start: Annotated[
-        float | None, typer.Option("--from", metavar="AMOUNT", help="First amount; by default the range's end.")
-    ] = None,
-    end: Annotated[
-        float | None, typer.Option("--to", metavar="AMOUNT", help="Last amount; by default the range's end.")
-    ] = None,
+    start: typed.Start = None,
+    end: typed.End = None,
     seconds: Annotated[
         float, typer.Option(metavar="N", help="Length of a knob's turn, or of the way to the next seed.")
     ] = 4.0,
@@ -62,7 +55,7 @@ def walk(
     truncation: typed.Truncation = 1.0,
     turn: typed.Turns = None,
     knobs: typed.KnobFile = None,
-    scale: Annotated[int | None, typer.Option(metavar="N", help="Enlarge pictures by this whole factor.")] = None,
+    scale: typed.Scale = None,
     insist: typed.Insist = False,
     device: typed.Device = "auto",
 ) -> None:
@@ -72,7 +65,6 @@ def walk(
 
     Example: steer walk aviary-biggan --seeds 1,2,3 --labels robin,owl --seconds 2 --loop --out walk.gif
     """
-    from steer.layout import Layout
     from steer.recipe import Recipe
     from steer.registry import load_generator
     from steer.seeds import parse_seeds
@@ -100,9 +92,7 @@ def walk(
         sweep = Walk.sweep(model, chosen, latent, start=first, end=last, seconds=seconds, fps=fps, sampler=sampler)
         film = _sweep(sweep, loop, pace)
         film = replace(film, keyframes=[replace(each, turns=turns + each.turns) for each in film.keyframes])
-    if scale is None:
-        scale = max(1, -(-SMALLEST_FILM // model.backend.picture_size[0]))
-    enlarged = Layout(scale=scale)
+    enlarged = film_layout(scale, model)
     with progress("filming") as report:
         Recipe.of_walk(film, enlarged).save(out, model, progress=report)
     say_written(out, f"{len(film)} frames by {model.name}, {len(film) / fps:.3g} s")

@@ -6,9 +6,13 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from steer.errors import BadInput
+
+if TYPE_CHECKING:
+    from steer.generator import Generator
+    from steer.layout import Layout
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 FILMS = (".mp4", ".gif", ".webp")
@@ -16,6 +20,9 @@ FIGURES = (".png", ".pdf", ".svg")
 RECIPES = (".json",)
 TABLES = (".csv",)
 TENSORS = (".safetensors",)
+
+SMALLEST_FILM = 256
+"""Height, in pixels, that small pictures are enlarged to in films."""
 
 Report = Callable[[int, int], None]
 
@@ -69,6 +76,13 @@ def progress(what: str) -> Iterator[Report | None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def film_layout(scale: int | None, generator: "Generator") -> "Layout":
+    """Return how the pictures of a film lie; left out, the scale makes small ones large enough to look at."""
+    from steer.layout import Layout
+
+    return Layout(scale=max(1, -(-SMALLEST_FILM // generator.backend.picture_size[0])) if scale is None else scale)
 
 
 def say(text: str) -> None:
