@@ -4,10 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from steer.attribute import Attribute, FunctionMeasurer, Measurer, Perceptive
+    from steer.attribute import Attribute, FunctionMeasurer, Masking, Measurer, Perceptive
     from steer.backend import Backend, Condition, Noisy, Sampler, Stage, State
     from steer.directions.calibrate import calibrate
     from steer.directions.dial import Dialled, dial
+    from steer.directions.disentangle import disentangle
     from steer.directions.perceptual import perceptual_distance
     from steer.directions.scorecard import Scorecard, scorecard
     from steer.errors import SteerError, SteerWarning
@@ -38,10 +39,11 @@ if TYPE_CHECKING:
     from steer.walk import Keyframe, Walk
 
 _MODULES = {
-    "attribute": "Attribute FunctionMeasurer Measurer Perceptive",
+    "attribute": "Attribute FunctionMeasurer Masking Measurer Perceptive",
     "backend": "Backend Condition Noisy Sampler Stage State",
     "directions.calibrate": "calibrate",
     "directions.dial": "Dialled dial",
+    "directions.disentangle": "disentangle",
     "directions.perceptual": "perceptual_distance",
     "directions.scorecard": "Scorecard scorecard",
     "errors": "SteerError SteerWarning",
@@ -85,6 +87,7 @@ __all__ = [
     "Latent",
     "Layout",
     "LinearKnob",
+    "Masking",
     "Measurer",
     "Noisy",
     "Perceptive",
@@ -105,6 +108,7 @@ __all__ = [
     "calibrate",
     "concatenate",
     "dial",
+    "disentangle",
     "find",
     "list_attributes",
     "list_finders",

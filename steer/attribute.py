@@ -91,6 +91,15 @@ class Perceptive(Measurer, Protocol):
         ...
 
 
+@runtime_checkable
+class Masking(Measurer, Protocol):
+    """A measurer that also says where the thing is that a picture shows."""
+
+    def mask(self, images: Pictures) -> Tensor:
+        """Return how much of each pixel belongs to the thing, (batch, 1, height, width) in [0, 1]."""
+        ...
+
+
 @dataclass(frozen=True)
 class FunctionMeasurer:
     """A user's own functions of pictures as a measurer.
