@@ -10,7 +10,8 @@ from steer.apps.setting import COLUMNS, MOST_BIRDS, Dice, Model, Setting, consec
 from steer.errors import BadInput, BrokenFile, WrongGenerator
 from steer.knob import Knob
 from steer.latent import Latent
-from steer.recipe import Recipe, Scene
+from steer.recipe import Recipe
+from steer.scene import Scene
 from steer.steering import Turn
 
 

@@ -86,7 +86,8 @@ class Reverse:
 
     def recipe(self) -> "Recipe":
         """Record latent, turns and sampler."""
-        from steer.recipe import FilmRecord, Recipe
+        from steer.recipe import Recipe
+        from steer.scene import FilmRecord
 
         recipe = Recipe.of(self.generator, self.latent, self.steering, sampler=self.sampler)
         return recipe.model_copy(update={"film": FilmRecord(direction="reverse")})
@@ -149,7 +150,8 @@ class Forward:
 
     def recipe(self) -> "Recipe":
         """Record picture, seeds and steps."""
-        from steer.recipe import FilmRecord, Recipe, Scene, SourceRecord
+        from steer.recipe import Recipe
+        from steer.scene import FilmRecord, Scene, SourceRecord
 
         return Recipe(
             generator=self.generator.name,

@@ -8,7 +8,6 @@ from mixture import PICTURES, SHAPE, Diffuser, diffuser
 from plugin.steer_shapes import Shapes
 
 import steer
-from steer import recipe as recipes
 from steer.errors import BadInput, BrokenFile, Cancelled, UnknownName
 from steer.generator import Generator
 from steer.latent import concatenate
@@ -201,7 +200,7 @@ class TestRecipes:
         assert torch.equal(again.render(diffuser()), recipe.render(generator))
 
     def test_a_large_picture_stands_beside_its_recipe(self, recipe, generator, tmp_path, monkeypatch):
-        monkeypatch.setattr(recipes, "LARGEST_EMBEDDED", 10)
+        monkeypatch.setattr("steer.scene.LARGEST_EMBEDDED", 10)
         recipe.save(tmp_path / "r.json")
         (beside,) = tmp_path.glob("*.png")
         assert beside.stem == recipe.scene.sources[0].sha256
