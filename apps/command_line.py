@@ -24,6 +24,7 @@ from steer.apps.commands.sample import sample
 from steer.apps.commands.strip import strip
 from steer.apps.commands.studio import studio
 from steer.apps.commands.train import train
+from steer.apps.commands.tune import tune
 from steer.apps.commands.walk import walk
 from steer.apps.commands.writing import say_aside
 from steer.apps.stopping import SAID, exit_code, unwinding
@@ -48,7 +49,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 app.command(name="list")(list_)
-for verb in (sample, invert, find, knobs, strip, dial, render, walk, film):
+for verb in (sample, invert, find, tune, knobs, strip, dial, render, walk, film):
     app.command()(verb)
 app.add_typer(measure, name="measure")
 app.add_typer(train, name="train")

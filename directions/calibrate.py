@@ -30,7 +30,7 @@ SMALLEST_RISE = 0.02
 
 def calibrate(
     generator: Generator,
-    knob: LinearKnob | RingKnob,
+    knob: Knob,
     *,
     samples: int = 48,
     measurer: Measurer | None = None,
@@ -57,7 +57,8 @@ def calibrate(
     measurer = measurer if measurer is not None else labeller(generator)
     attribute = measurer.attributes.get(knob.attribute or "")
     ring = isinstance(knob, RingKnob)
-    if attribute is None or attribute.kind != ("circular" if ring else "linear"):
+    fits = attribute is not None and attribute.kind == ("circular" if ring else "linear")
+    if not isinstance(knob, LinearKnob | RingKnob) or attribute is None or not fits:
         raise BadInput(
             f"the knob '{knob.name}' of kind '{knob.kind}' is meant for no "
             f"{'angle' if ring else 'number'} that '{measurer.name}' measures, so it has no scale"

@@ -7,31 +7,24 @@ other samples by really turning, and the knob that leaks least is kept, which ma
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from steer.attribute import Attribute, Measurer
-from steer.directions.background import BACKGROUND, with_background
-from steer.directions.figures import SMALLEST_CHANGE
 from steer.directions.plausible import plausible_range
-from steer.directions.readings import domain, labeller, read_pictures
+from steer.directions.readings import labeller
 from steer.directions.slopes import Slopes, measure_slopes
-from steer.directions.swept import Array, Swept, sweep_knob
-from steer.errors import BadInput, UnknownName
+from steer.directions.swept import Array
+from steer.directions.trial import COMPARED, COMPARED_FROM, FIRST_SEED, REPORTED, REPORTED_FROM, Eyes, Trial, target_of
+from steer.errors import BadInput
 from steer.generator import Generator, Progress
 from steer.knob import Knob, KnobSet, LinearKnob, RingKnob, Window
 from steer.latent import Latent
 from steer.registry import load_measurer
-
-FIRST_SEED = 5_000_000
-"""Slopes are measured on the samples from here on, corrections compared on those 1,000 later, reports 2,000 later."""
-
-COMPARED, REPORTED = 12, 24
-"""How many samples corrections are compared on, and how many the report is about."""
 
 LARGEST_BASIS = 64
 """In spaces with more dice, or none, knobs are corrected within the span of all that are given."""
@@ -86,9 +79,9 @@ def disentangle(
     if len({knob.space for knob in given.values()}) != 1:
         raise BadInput("knobs are disentangled in one space at a time; give those of one")
     latent = generator.sample(range(FIRST_SEED, FIRST_SEED + samples))
-    eyes, judging = (_Eyes.of(each, lock, generator, latent) for each in (measurer, judge))
-    compared = _Trial(generator, eyes, 1_000, COMPARED)
-    reported = _Trial(generator, judging, 2_000, REPORTED)
+    eyes, judging = (Eyes.of(each, lock, generator, latent) for each in (measurer, judge))
+    compared = Trial(generator, eyes, COMPARED_FROM, COMPARED)
+    reported = Trial(generator, judging, REPORTED_FROM, REPORTED)
     basis = _basis(generator, list(given.values()))
     slopes: dict[Window, Slopes] = {}
     corrected: dict[str, Knob] = {}
@@ -100,72 +93,6 @@ def disentangle(
         if progress is not None:
             progress(number + 1, len(given))
     return KnobSet(corrected, report)
-
-
-@dataclass(frozen=True)
-class _Eyes:
-    """What is looked at: a measurer, and which of its attributes are locked."""
-
-    measurer: Measurer
-    locked: tuple[str, ...]
-
-    @classmethod
-    def of(cls, measurer: Measurer, lock: Sequence[str], generator: Generator, latent: Latent) -> "_Eyes":
-        numbers = [name for name, attribute in measurer.attributes.items() if attribute.kind != "categorical"]
-        for name in lock:
-            if name not in (*numbers, BACKGROUND):
-                raise UnknownName("attribute to lock", name, (*numbers, BACKGROUND))
-        if BACKGROUND not in lock:
-            return cls(measurer, tuple(lock) or tuple(numbers))
-        wide = with_background(measurer, generator, latent)
-        cells = [name for name in wide.attributes if name.startswith(f"{BACKGROUND}:")]
-        return cls(wide, (*(name for name in lock if name != BACKGROUND), *cells))
-
-    def others(self, target: str) -> list[str]:
-        """Return what is locked beside the target."""
-        return [name for name in self.locked if name != target]
-
-
-class _Trial:
-    """Samples on which knobs are really turned."""
-
-    def __init__(self, generator: Generator, eyes: _Eyes, later: int, count: int) -> None:
-        self.generator, self.eyes = generator, eyes
-        self.latent = generator.sample(range(FIRST_SEED + later, FIRST_SEED + later + count))
-        self.unturned = read_pictures(generator, self.latent, domain(eyes.measurer, attributes=True))
-
-    def turn(self, knob: Turnable, amounts: Sequence[float]) -> Swept:
-        """Turn a knob on every sample."""
-        return sweep_knob(self.generator, self.eyes.measurer, self.latent, self.unturned, knob, amounts)
-
-    def leakage(self, knob: Turnable, amounts: Sequence[float]) -> float:
-        """Return the root-mean-square change of all that is locked over that of the target, in spreads."""
-        swept = self.turn(knob, amounts)
-        others = _root(swept.moved(name) for name in self.eyes.others(_target(knob)))
-        return others / max(swept.moved(_target(knob)), SMALLEST_CHANGE)
-
-    def figures(self, knob: Turnable, amounts: Sequence[float]) -> dict[str, Any]:
-        """Return gain and leakage as JSON-able values; the parts of the background in one."""
-        swept, target = self.turn(knob, amounts), _target(knob)
-        moved = max(swept.moved(target), SMALLEST_CHANGE)
-        leakage: dict[str, float] = {}
-        for name in self.eyes.others(target):
-            whole = name.partition(":")[0] if name.startswith(f"{BACKGROUND}:") else name
-            leakage[whole] = math.hypot(leakage.get(whole, 0.0), swept.moved(name) / moved)
-        return {
-            "gain": round(moved / float(np.sqrt(np.square(swept.amounts).mean())), 6),
-            "leakage": {name: round(value, 4) for name, value in leakage.items()},
-            "leakage_rms": round(_root(leakage.values()), 4),
-        }
-
-
-def _root(values: Iterable[float]) -> float:
-    return math.sqrt(sum(value**2 for value in values))
-
-
-def _target(knob: Turnable) -> str:
-    assert knob.attribute is not None
-    return knob.attribute
 
 
 def _turnable(knob: Knob, measurer: Measurer) -> Turnable:
@@ -195,7 +122,7 @@ def _basis(generator: Generator, knobs: Sequence[Turnable]) -> Array:
     return np.asarray(axes[strengths > 1e-6 * strengths[0]])
 
 
-def _slopes(generator: Generator, latent: Latent, knob: Turnable, basis: Array, eyes: _Eyes) -> Slopes:
+def _slopes(generator: Generator, latent: Latent, knob: Turnable, basis: Array, eyes: Eyes) -> Slopes:
     """Measure the slopes of every number and angle within a knob's window, the largest clipped."""
     numbers: dict[str, Attribute] = {
         name: attribute for name, attribute in eyes.measurer.attributes.items() if attribute.kind != "categorical"
@@ -207,15 +134,15 @@ def _slopes(generator: Generator, latent: Latent, knob: Turnable, basis: Array, 
     )
 
 
-def _corrected(knob: Turnable, slopes: Slopes, compared: _Trial, reported: _Trial) -> tuple[Turnable, dict[str, Any]]:
+def _corrected(knob: Turnable, slopes: Slopes, compared: Trial, reported: Trial) -> tuple[Turnable, dict[str, Any]]:
     """Return the knob that leaks least and what is to be said of it."""
     amounts = [knob.range[0], knob.range[0] / 2, knob.range[1] / 2, knob.range[1]]
     given = slopes.within(_parameters(knob))
-    form, answer = _quadratic(given, slopes, _target(knob), compared.eyes.others(_target(knob)))
+    form, answer = _quadratic(given, slopes, target_of(knob), compared.eyes.others(target_of(knob)))
     forms: dict[float | None, Turnable] = {None: knob}
     for pull in PULLS:
         forms[pull] = _remade(knob, slopes, _least(form, answer, given.flatten(), pull).reshape(given.shape))
-    best = min(forms, key=lambda pull: compared.leakage(forms[pull], amounts))
+    best = min(forms, key=lambda pull: compared.figures(forms[pull], amounts)["leakage_rms"])
     before, least = (
         math.sqrt(max(float(each @ form @ each), 0))
         for each in (given.flatten(), _least(form, answer, given.flatten(), NO_PULL))

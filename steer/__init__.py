@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from steer.directions.calibrate import calibrate
     from steer.directions.dial import Dialled, dial
     from steer.directions.disentangle import disentangle
+    from steer.directions.localise import localise
     from steer.directions.perceptual import perceptual_distance
     from steer.directions.scorecard import Scorecard, scorecard
     from steer.errors import SteerError, SteerWarning
@@ -44,6 +45,7 @@ _MODULES = {
     "directions.calibrate": "calibrate",
     "directions.dial": "Dialled dial",
     "directions.disentangle": "disentangle",
+    "directions.localise": "localise",
     "directions.perceptual": "perceptual_distance",
     "directions.scorecard": "Scorecard scorecard",
     "errors": "SteerError SteerWarning",
@@ -117,6 +119,7 @@ __all__ = [
     "load_generator",
     "load_knobs",
     "load_measurer",
+    "localise",
     "measure_attributes",
     "parse_seeds",
     "perceptual_distance",

@@ -140,3 +140,15 @@ def test_the_background_is_read_around_the_bird() -> None:
     readings = wide.measure(birds.decode(latent))
     assert list(readings) == list(wide.attributes)
     assert len([name for name in readings if name.startswith("background:")]) == 48
+
+
+def test_the_command_tunes_and_says_what_it_was_before(tmp_path, run, made) -> None:  # type: ignore[no-untyped-def]
+    out = tmp_path / "tuned.safetensors"
+    code, _, errors = run("tune", "aviary", "--out", out)
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "--disentangle" in errors
+    assert not out.exists()
+    told = json.loads(made("tune", "aviary", "--knob", "background_brightness", "--localise", "--out", out, "--json"))
+    report = told["report"]["localised"]["background_brightness"]
+    assert report["window"] == [0, 0.5]  # the dice are thrown in the first of two stages
+    assert list(steer.load_knobs(out)) == ["background_brightness"]
