@@ -3,7 +3,7 @@
 The step of a knob at a sample is linear in its direction (for a ring, in its plane). So is, for small steps, every
 attribute's answer to it; the mean square of all that must not change is then a quadratic form of the direction, whose
 smallest value for a given mean answer of the target has a closed form. Corrections of several strengths are tried on
-other samples by really turning, and the knob that leaks least is kept, which may be the one that was given.
+other samples by really turning; the knob that was given stays unless one of them leaks clearly less.
 """
 
 import math
@@ -33,6 +33,9 @@ PULLS = (0.03, 0.3, 3.0)
 """How strongly a correction is drawn back to the knob that was given, against the mean of the quadratic form."""
 
 NO_PULL = 1e-6
+
+WORTH_IT = 0.9
+"""A correction is taken where this part of the leakage is left or less: a smaller gain on few samples may be luck."""
 
 CLIPPED = 0.95
 """Slopes beyond this quantile of their size count as that: where an angle flips round, one step says anything."""
@@ -65,9 +68,9 @@ def disentangle(
     Returns:
         The knobs under their names. The report has for each ``before`` and ``after``: ``gain``, the root mean square
         in spreads per unit, ``leakage`` of everything locked and ``leakage_rms`` of all, by the judge on unseen
-        samples; ``pull``, how strongly the correction was held back, null where the given knob leaks least; and
-        ``floor``, what part of the given knob's leakage no straight knob of that gain can avoid, because it differs
-        from sample to sample.
+        samples; ``pull``, how strongly the correction was held back, null where none takes a tenth of the leakage
+        away; and ``floor``, what part of the given knob's leakage no straight knob of that gain can avoid, because it
+        differs from sample to sample.
 
     Raises:
         BadInput: a knob is of another kind or space, or meant for nothing that is measured.
@@ -142,7 +145,10 @@ def _corrected(knob: Turnable, slopes: Slopes, compared: Trial, reported: Trial)
     forms: dict[float | None, Turnable] = {None: knob}
     for pull in PULLS:
         forms[pull] = _remade(knob, slopes, _least(form, answer, given.flatten(), pull).reshape(given.shape))
-    best = min(forms, key=lambda pull: compared.figures(forms[pull], amounts)["leakage_rms"])
+    leakage = {pull: compared.figures(each, amounts)["leakage_rms"] for pull, each in forms.items()}
+    best = min(leakage, key=lambda pull: leakage[pull])
+    if leakage[best] > WORTH_IT * leakage[None]:
+        best = None
     before, least = (
         math.sqrt(max(float(each @ form @ each), 0))
         for each in (given.flatten(), _least(form, answer, given.flatten(), NO_PULL))

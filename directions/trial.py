@@ -21,7 +21,7 @@ FIRST_SEED = 5_000_000
 """Corrections are learnt on the samples from here on, compared on those 1,000 later, reported on those 2,000 later."""
 
 COMPARED_FROM, REPORTED_FROM = FIRST_SEED + 1_000, FIRST_SEED + 2_000
-COMPARED, REPORTED = 12, 24
+COMPARED, REPORTED = 24, 24
 """How many samples corrections are compared on, and how many a report is about."""
 
 
