@@ -9,7 +9,7 @@ from torch import Tensor
 from steer.attribute import Perceptive
 from steer.colour import cielab
 from steer.directions.readings import labeller
-from steer.errors import BadInput
+from steer.errors import BadInput, MissingPart
 from steer.generator import Generator
 from steer.registry import load_measurer, registered
 
@@ -30,6 +30,7 @@ def perceptual_distance(generator: Generator, by: str | None = None) -> Distance
 
     Raises:
         BadInput: there is no such distance.
+        MissingPart: LPIPS is not installed.
     """
     if by is None:
         critic = labeller(generator)
@@ -77,8 +78,10 @@ def _by_features(measurer: Perceptive) -> Distance:
 
 
 def _lpips() -> Distance:
-    import lpips
-
+    try:
+        import lpips
+    except ImportError as error:
+        raise MissingPart("the distance of LPIPS", "perceptual") from error
     network = lpips.LPIPS(net="alex", verbose=False).eval().requires_grad_(False)
 
     def distance(images: Tensor, others: Tensor) -> Tensor:

@@ -73,7 +73,7 @@ def test_everything_that_is_announced_can_be_loaded(group: str) -> None:
 def test_what_is_imported_is_declared() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
     base = requirement_names(PROJECT["project"]["dependencies"])
-    optional = requirement_names([*extras["video"], *extras["text"], *extras["ray"]])
+    optional = requirement_names([*extras["video"], *extras["text"], *extras["perceptual"], *extras["ray"]])
     known = sys.stdlib_module_names | {"steer"}
     for name, folder in code():
         for path in folder.glob("*.py"):
