@@ -90,6 +90,7 @@ class Frame:
     Attributes:
         desks: the desks of all open pages.
         demo: the page; there from `lay_out` on.
+        pin: the button that pins what is shown, for a walk.
         places: the row of tabs; an event that returns ``gr.Tabs(selected=name)`` for it changes to that tab.
     """
 
@@ -114,6 +115,7 @@ class Frame:
             self._open = gr.UploadButton(
                 "Open a picture made here", file_types=KEPT, size="sm", elem_id="open", min_width=0
             )
+            self.pin = gr.Button("Pin", size="sm", elem_id="pin", min_width=0)
         with gr.Tabs(elem_id="tabs") as self.places:
             for tab in self._tabs:
                 with gr.Tab(tab.name, id=tab.name):

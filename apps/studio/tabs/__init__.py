@@ -6,5 +6,6 @@ from steer.apps.studio.frame import Frame, Tab
 from steer.apps.studio.tabs.grid import Grid
 from steer.apps.studio.tabs.picture import Picture
 from steer.apps.studio.tabs.turn import Turn
+from steer.apps.studio.tabs.walk import Walk
 
-TABS: Sequence[Callable[[Frame], Tab]] = (Turn, Picture, Grid)
+TABS: Sequence[Callable[[Frame], Tab]] = (Turn, Picture, Grid, Walk)
