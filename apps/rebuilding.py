@@ -29,8 +29,7 @@ def python_of(setting: Setting) -> str:
         lines += [
             f"knob = knobs[{knob.name!r}]  # one die thrown, the others held",
             f"fresh = generator.sample(seeds={list(consecutive(seed, dice.birds))}{options})",
-            "held = latent[knob.space]",
-            "latent = latent.with_values(knob.space, held + knob.project(fresh[knob.space] - held))",
+            "latent = latent.rolled(knob, fresh)",
         ]
     turns = ", ".join(f"(knobs[{knob!r}], {amount})" for knob, amount in setting.amounts.items())
     layout = "bare=True" if dice.birds == 1 else f"columns={COLUMNS[dice.birds]}"

@@ -129,9 +129,7 @@ class Dice:
         if self.held is not None:
             latent = self._hold(self.held, latent)
         for knob, seed in self.thrown:
-            values = latent[knob.space]
-            fresh = self._sample(consecutive(seed, self.birds))[knob.space]
-            latent = latent.with_values(knob.space, values + knob.project(fresh - values))
+            latent = latent.rolled(knob, self._sample(consecutive(seed, self.birds)))
         return latent
 
     @cached_property

@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     from steer.finder import Finder
     from steer.generator import Generator
     from steer.inversion import Inversion, Invertible
-    from steer.knob import ArcKnob, CalibratedKnob, Knob, KnobSet, LinearKnob, RingKnob, Window, adopt, load_knobs
+    from steer.knob import (
+        ArcKnob,
+        CalibratedKnob,
+        FlowKnob,
+        Knob,
+        KnobSet,
+        LinearKnob,
+        RingKnob,
+        Window,
+        adopt,
+        load_knobs,
+    )
     from steer.latent import Latent, concatenate
     from steer.layout import Layout
     from steer.pictures import sheet
@@ -53,7 +64,7 @@ _MODULES = {
     "finder": "Finder",
     "generator": "Generator",
     "inversion": "Inversion Invertible",
-    "knob": "ArcKnob CalibratedKnob Knob KnobSet LinearKnob RingKnob Window adopt load_knobs",
+    "knob": "ArcKnob CalibratedKnob FlowKnob Knob KnobSet LinearKnob RingKnob Window adopt load_knobs",
     "latent": "Latent concatenate",
     "layout": "Layout",
     "pictures": "sheet",
@@ -79,6 +90,7 @@ __all__ = [
     "Dialled",
     "Film",
     "Finder",
+    "FlowKnob",
     "FunctionMeasurer",
     "Generator",
     "Inversion",

@@ -302,7 +302,7 @@ class Generator:
         self, latent: Latent, steering: Steering | None = None, *, sampler: Sampler | None = None
     ) -> Iterator[Moment]:
         """Yield what stands at each stage, all rows in one chunk; the last moment's picture is the finished one."""
-        steering, sampler = self._checked(steering, latent), self.sampler_of(latent, sampler)
+        steering, sampler = self._checked(steering, latent).given(latent), self.sampler_of(latent, sampler)
         backend = self.backend
         stages = backend.stages(latent, sampler)
         way = Way(backend, latent, steering, stages)
@@ -343,7 +343,8 @@ class Generator:
         steering, sampler = self._checked(steering, latent), self.sampler_of(latent, sampler)
         seen = []
         for rows in self._chunks(len(latent), chunk):
-            part, turns = latent.rows(rows), steering.rows(rows, len(latent))
+            part = latent.rows(rows)
+            turns = steering.rows(rows, len(latent)).given(part)
             stages = self.backend.stages(part, sampler)
             met = [each.index for each in stages if space in each.spaces]
             wanted = met[0] if stage is None else stage
@@ -387,7 +388,8 @@ class Generator:
         stages = self.backend.stages(latent, sampler)
         pictures, values = [], []
         for rows in self._chunks(len(latent), chunk):
-            part, watch = latent.rows(rows), Watch(steering.rows(rows, len(latent)), space)
+            part = latent.rows(rows)
+            watch = Watch(steering.rows(rows, len(latent)).given(part), space)
             state = self.backend.begin(part, sampler)
             for stage in stages:
                 state = self.backend.advance(state, stage, watch)
@@ -468,7 +470,8 @@ class Generator:
         stages = self.backend.stages(latent, sampler)
         chunks = list(self._chunks(len(latent), chunk))
         for number, rows in enumerate(chunks):
-            part, turns = latent.rows(rows), steering.rows(rows, len(latent))
+            part = latent.rows(rows)
+            turns = steering.rows(rows, len(latent)).given(part)
             way = Way(self.backend, part, turns, stages)
             first = 0 if way.stored else next((stage.index for stage in stages if turns.touches(stage)), 0)
             state, done = self._resume(part, sampler, first)

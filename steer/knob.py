@@ -13,6 +13,7 @@ from torch import Tensor
 
 from steer.errors import BadInput, BrokenFile, UnknownName
 from steer.files import read_tensors, write_tensors
+from steer.flow import CIRCLE, Response
 
 KNOB_SCHEMA = 2
 """2 came with knobs that change on the way."""
@@ -109,8 +110,8 @@ class Knob(Protocol):
         """Return where ``values`` stand along the knob, (batch,), in its unit."""
         ...
 
-    def project(self, values: Tensor) -> Tensor:
-        """Return the part of ``values`` that the knob's turning can change, of the same shape."""
+    def roll(self, values: Tensor, fresh: Tensor) -> Tensor:
+        """Return ``values`` with what the knob's turning can change taken from ``fresh``, both (batch, *shape)."""
         ...
 
 
@@ -121,6 +122,20 @@ class Changing(Protocol):
     def at(self, interval: tuple[float, float]) -> Knob:
         """Return the knob as it turns in the stage of an interval: itself, where it does not change."""
         ...
+
+
+@runtime_checkable
+class Situated(Protocol):
+    """A knob that turns samples by what else they are made of: what its author adds to `Knob`."""
+
+    def given(self, values: Mapping[str, Tensor]) -> Knob:
+        """Return the knob as it turns samples with these values, (batch, ...) by input space."""
+        ...
+
+
+def given(knob: Knob, values: Mapping[str, Tensor]) -> Knob:
+    """Return a knob as it turns samples with these values, (batch, ...) by input space."""
+    return knob.given(values) if isinstance(knob, Situated) else knob
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,9 +186,9 @@ class LinearKnob:
         direction = self._direction.to(values).flatten()
         return values.flatten(1) @ direction / direction.square().sum()
 
-    def project(self, values: Tensor) -> Tensor:
-        """See `Knob.project`."""
-        return _rowwise(self.coordinate(values), values) * self._direction.to(values)
+    def roll(self, values: Tensor, fresh: Tensor) -> Tensor:
+        """See `Knob.roll`."""
+        return values + _rowwise(self.coordinate(fresh) - self.coordinate(values), values) * self._direction.to(values)
 
     @property
     def _direction(self) -> Tensor:
@@ -227,10 +242,10 @@ class ArcKnob:
         beside = across.flatten(1).norm(dim=1)
         return torch.hypot(along, beside) * torch.atan2(along, beside) / self.direction.to(values).norm()
 
-    def project(self, values: Tensor) -> Tensor:
-        """See `Knob.project`."""
+    def roll(self, values: Tensor, fresh: Tensor) -> Tensor:
+        """See `Knob.roll`."""
         direction, along, _ = self._parts(values)
-        return _rowwise(along, values) * direction
+        return values + _rowwise(self._parts(fresh)[1] - along, values) * direction
 
     def _parts(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the direction at length 1, how far values go along it, (batch,), and what they have beside it."""
@@ -299,9 +314,10 @@ class RingKnob:
         first, second = self._coordinates(values)
         return torch.rad2deg(torch.atan2(second, first))
 
-    def project(self, values: Tensor) -> Tensor:
-        """See `Knob.project`."""
-        return self._place(*self._coordinates(values), values)
+    def roll(self, values: Tensor, fresh: Tensor) -> Tensor:
+        """See `Knob.roll`: both the angle and the distance from the centre."""
+        here, there = self._coordinates(values), self._coordinates(fresh)
+        return values + self._place(there[0] - here[0], there[1] - here[1], values)
 
     def _coordinates(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Return where values stand in the plane, from the centre."""
@@ -374,15 +390,89 @@ class CalibratedKnob:
         """See `Knob.coordinate`."""
         return _interpolated(self.base.coordinate(values), self.coordinates, self.levels)
 
-    def project(self, values: Tensor) -> Tensor:
-        """See `Knob.project`."""
-        return self.base.project(values)
+    def roll(self, values: Tensor, fresh: Tensor) -> Tensor:
+        """See `Knob.roll`."""
+        return self.base.roll(values, fresh)
 
     def _place(self, level: Tensor) -> Tensor:
         """Return where the attribute has a level, along the base."""
         if self.unit == "degree":
             level = self.levels[0].to(level) + torch.remainder(level - self.levels[0].to(level), 360)
         return _interpolated(level, self.levels, self.coordinates)
+
+
+@dataclass(frozen=True, eq=False)
+class FlowKnob:
+    """A knob that follows an attribute: the shortest way that moves it by the amount and holds the others.
+
+    Where to go it knows from a small network that tells attributes from values. An amount counts in spreads of the
+    attribute, or in degrees of an angle; after a whole turn of 360 values are back where they were.
+
+    Attributes:
+        axes: see `steer.flow.Response`, as with the next three.
+        widths: of the network's layers.
+        weights: the network.
+        circles: which attributes are angles.
+        target: which of the attributes is turned.
+        context: what the network sees of a sample beside its values, (batch, numbers); one typical row of it, until
+            `given` puts in the samples' own.
+        context_space: the input space that it is taken from; empty where there is none.
+    """
+
+    kind: ClassVar[str] = "flow"
+    name: str
+    space: str
+    axes: Tensor
+    widths: tuple[int, ...]
+    weights: Tensor
+    circles: tuple[bool, ...]
+    target: int
+    context: Tensor
+    context_space: str = ""
+    unit: str = "spread"
+    range: tuple[float, float] = (-1.0, 1.0)
+    window: Window = WHOLE
+    attribute: str | None = None
+    provenance: Provenance = Provenance()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """See `Knob`."""
+        return tuple(self.axes.shape[1:])
+
+    def given(self, values: Mapping[str, Tensor]) -> "FlowKnob":
+        """See `Situated.given`."""
+        return replace(self, context=values[self.context_space].flatten(1)) if self.context_space else self
+
+    def displacement(self, values: Tensor, amount: Tensor, *, absolute: bool = False) -> Tensor:
+        """See `Knob.displacement`.
+
+        Round a circle, the way onwards and the way back end together, each counting the more the shorter it is.
+        """
+        response, context = self._response(values), self._context(values)
+        start = response.coordinates(values)
+        amount = amount.to(values) - (self.coordinate(values) if absolute else 0)
+        if self.unit == "degree":
+            end = response.follow_round(start, context, self.target, amount / 360)
+        else:
+            end = response.follow(start, context, self.target, amount)
+        return response.values(end - start)
+
+    def coordinate(self, values: Tensor) -> Tensor:
+        """See `Knob.coordinate`."""
+        response = self._response(values)
+        reading = response.readings(response.coordinates(values), self._context(values))[:, self.target]
+        return torch.rad2deg(reading * CIRCLE) if self.unit == "degree" else reading
+
+    def roll(self, values: Tensor, fresh: Tensor) -> Tensor:
+        """See `Knob.roll`."""
+        return values + self.displacement(values, self.coordinate(fresh), absolute=True)
+
+    def _response(self, values: Tensor) -> Response:
+        return Response(self.axes.to(values), self.widths, self.weights.to(values), self.circles)
+
+    def _context(self, values: Tensor) -> Tensor:
+        return self.context.to(values).expand(len(values), -1)
 
 
 def _interpolated(given: Tensor, places: Tensor, levels: Tensor) -> Tensor:
@@ -400,7 +490,7 @@ def _rowwise(amount: Tensor, values: Tensor) -> Tensor:
 
 
 KNOB_KINDS: Mapping[str, Callable[..., Knob]] = {
-    kind.kind: kind for kind in (LinearKnob, ArcKnob, RingKnob, CalibratedKnob)
+    kind.kind: kind for kind in (LinearKnob, ArcKnob, RingKnob, CalibratedKnob, FlowKnob)
 }
 
 
@@ -411,7 +501,8 @@ def knob_to_parts(knob: Knob) -> tuple[dict[str, Any], dict[str, Tensor]]:
     for entry in fields(knob):  # type: ignore[arg-type]
         value = getattr(knob, entry.name)
         if isinstance(value, Tensor):
-            tensors[entry.name] = value.detach().cpu().float()
+            kept = value.detach().cpu()
+            tensors[entry.name] = kept if kept.dtype == torch.float16 else kept.float()
         elif isinstance(value, Window):
             record[entry.name] = [value.start, value.end]
         elif isinstance(value, Provenance):

@@ -12,6 +12,7 @@ from torch import Tensor
 from steer.anchor import Anchor, join
 from steer.door import expect
 from steer.errors import BadInput, UnknownName
+from steer.knob import Knob, given
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +73,11 @@ class Latent:
                 f"space '{space}' takes values of shape {tuple(self[space].shape)}, not {tuple(values.shape)}"
             )
         return replace(self, values={**self.values, space: values}, seeds=(None,) * len(self), anchor=None)
+
+    def rolled(self, knob: Knob, fresh: "Latent") -> "Latent":
+        """Return a latent with one die thrown: what the knob turns is that of ``fresh``, all else is held."""
+        situated = given(knob, self.values)
+        return self.with_values(knob.space, situated.roll(self[knob.space], fresh[knob.space]))
 
     def without_anchor(self) -> "Latent":
         """Return the plain latent, which stands for itself; how well an inversion went is measured on it."""

@@ -39,21 +39,25 @@ class Record(BaseModel):
 
 
 class TensorRecord(Record):
-    """A float32 tensor as base64 text."""
+    """A tensor as base64 text."""
 
     shape: tuple[int, ...]
     data: str
+    dtype: Literal["float32", "float16"] = "float32"
 
     @classmethod
     def of(cls, tensor: Tensor) -> "TensorRecord":
-        """Record a tensor."""
-        array = np.ascontiguousarray(tensor.detach().cpu().float().numpy())
-        return cls(shape=tuple(tensor.shape), data=base64.b64encode(array.tobytes()).decode("ascii"))
+        """Record a tensor; what is not float16 becomes float32."""
+        dtype: Literal["float32", "float16"] = "float16" if tensor.dtype == torch.float16 else "float32"
+        array = np.ascontiguousarray(tensor.detach().cpu().numpy(), dtype=dtype)
+        data = base64.b64encode(array.tobytes()).decode("ascii")
+        return cls(shape=tuple(tensor.shape), data=data, dtype=dtype)
 
     def tensor(self) -> Tensor:
         """Return the tensor."""
         try:
-            array = np.frombuffer(base64.b64decode(self.data, validate=True), dtype="<f4").reshape(self.shape)
+            numbers = np.frombuffer(base64.b64decode(self.data, validate=True), dtype=self.dtype)
+            array = numbers.reshape(self.shape)
         except ValueError as error:
             raise BrokenFile(f"the recipe's numbers are damaged ({error}); use another copy of it") from error
         return torch.from_numpy(array.copy())

@@ -11,7 +11,8 @@ from torch import Tensor
 from steer.backend import Stage
 from steer.door import A_KNOB, expect
 from steer.errors import BadInput
-from steer.knob import Changing, Knob, Window
+from steer.knob import Changing, Knob, Window, given
+from steer.latent import Latent
 from steer.shapes import Amounts
 
 Amount = float | Sequence[float] | Tensor
@@ -84,6 +85,7 @@ class Steering:
 
     def __init__(self, turns: Iterable[Turn | tuple[Knob, Amount]] = ()) -> None:
         self.turns: tuple[Turn, ...] = tuple(sorted(_whole(turns), key=lambda turn: (turn.knob.name, turn.knob.space)))
+        self._last: dict[int, tuple[Tensor, Knob, Tensor]] = {}
 
     def __call__(self, space: str, stage: Stage, values: Tensor) -> Tensor:
         """Return the steered values, (batch, *shape); the very same object where nothing is turned.
@@ -91,12 +93,21 @@ class Steering:
         Every displacement is computed from the unsteered values; rows with amount 0 come back bit-equal.
         """
         steered = values
-        for turn in self.turns:
+        for index, turn in enumerate(self.turns):
             if turn.knob.space == space and not turn.idle and (weight := turn.weight(stage)) > 0:
-                amounts = turn.amounts(len(values)).to(values.device)
-                knob = turn.knob.at(stage.interval) if isinstance(turn.knob, Changing) else turn.knob
-                steered = steered + weight * knob.displacement(values, amounts, absolute=turn.absolute)
+                steered = steered + weight * self._displacement(index, stage, values)
         return steered
+
+    def _displacement(self, index: int, stage: Stage, values: Tensor) -> Tensor:
+        """Return what a turn adds; computed once where the very same values pass in one stage after the other."""
+        turn = self.turns[index]
+        knob = turn.knob.at(stage.interval) if isinstance(turn.knob, Changing) else turn.knob
+        if index in self._last and self._last[index][0] is values and self._last[index][1] is knob:
+            return self._last[index][2]
+        amounts = turn.amounts(len(values)).to(values.device)
+        displacement = knob.displacement(values, amounts, absolute=turn.absolute)
+        self._last[index] = values, knob, displacement
+        return displacement
 
     def __repr__(self) -> str:
         return f"Steering({', '.join(f'{turn.knob.name} {turn.amount}' for turn in self.turns)})"
@@ -121,6 +132,10 @@ class Steering:
         """Return the steering of some rows out of a batch."""
         rows = list(index)
         return Steering(replace(turn, amount=turn.amounts(batch)[rows]) for turn in self.turns)
+
+    def given(self, latent: Latent) -> "Steering":
+        """Return the steering as it turns the rows of a latent."""
+        return Steering(replace(turn, knob=given(turn.knob, latent.values)) for turn in self.turns)
 
 
 def _whole(turns: Any) -> Iterator[Turn]:

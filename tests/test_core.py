@@ -83,6 +83,15 @@ class TestKnobs:
         moved = values + ring.displacement(values, torch.full((6,), 30.0), absolute=True)
         torch.testing.assert_close(ring.coordinate(moved), torch.full((6,), 30.0))
 
+    def test_one_die_is_thrown_along_a_knob_and_all_else_is_held(self):
+        values, fresh = torch.randn(6, 4), torch.randn(6, 4)
+        rolled = line([0.0, 3.0, 0.0, 0.0]).roll(values, fresh)
+        torch.testing.assert_close(rolled, torch.cat([values[:, :1], fresh[:, 1:2], values[:, 2:]], 1))
+        rolled = arc(RIGHT).roll(values, fresh)
+        torch.testing.assert_close(rolled, torch.cat([values[:, :3], fresh[:, 3:]], 1))
+        ring = steer.RingKnob("hue", "z", torch.eye(4)[:2], centre=torch.tensor([5.0, -1.0]))
+        torch.testing.assert_close(ring.roll(values, fresh), torch.cat([fresh[:, :2], values[:, 2:]], 1))
+
     def test_an_arc_knob_keeps_the_distance_and_goes_its_amount_along_the_arc(self):
         knob, values = arc([0.0, 0.5, 0.5, 0.0]), torch.randn(6, 4)
         moved = values + knob.displacement(values, torch.full((6,), 0.3))

@@ -1,0 +1,181 @@
+"""Following an attribute: a small network that tells attributes from values, and the shortest way along one of them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+STEPS = 12
+"""Way points between where a sample is and where it goes."""
+
+CIRCLE = math.tau / math.sqrt(12)
+"""One spread of an angle that is anywhere on its circle, in radians."""
+
+CIRCUMFERENCE = math.tau / CIRCLE
+"""A whole turn, in spreads."""
+
+SMALLEST_LENGTH = 1e-3
+
+SMALLEST_RADIUS = 0.3
+"""Where cosine and sine are both smaller than this, an angle is hardly told, and its slope would grow without end."""
+
+DAMPING = 0.01
+"""Keeps steps short where attributes hardly answer: a squared slope, in spreads per sigma."""
+
+LONGEST_STEP = 1.0
+"""How far one step goes at most, in sigmas."""
+
+
+@dataclass(frozen=True, eq=False)
+class Response:
+    """How attributes answer to the values of a space: a plain network, with its slopes.
+
+    The network sees a sample's coordinates, in sigmas along ``axes``, and its context: other numbers that make samples
+    differ, such as a class embedding.
+
+    Attributes:
+        axes: (coordinates, *shape), orthogonal, each one sigma of the space long.
+        widths: of its layers, from what it sees to what it puts out.
+        weights: of all layers in a row; those of one are (outputs, inputs + 1), the last column what is added.
+        circles: for every attribute whether it is an angle; those take two outputs, cosine and sine.
+    """
+
+    axes: Tensor
+    widths: Sequence[int]
+    weights: Tensor
+    circles: Sequence[bool]
+
+    @cached_property
+    def layers(self) -> list[Tensor]:
+        """The matrix of each layer, (outputs, inputs + 1)."""
+        shapes = [(outputs, inputs + 1) for inputs, outputs in pairwise(self.widths)]
+        flat = self.weights.split([rows * columns for rows, columns in shapes])
+        return [part.reshape(shape) for part, shape in zip(flat, shapes, strict=True)]
+
+    def coordinates(self, values: Tensor) -> Tensor:
+        """Return where values (batch, *shape) stand along the axes, (batch, coordinates)."""
+        axes = self.axes.flatten(1)
+        return values.flatten(1) @ (axes / axes.square().sum(1, keepdim=True)).T
+
+    def values(self, coordinates: Tensor) -> Tensor:
+        """Return the values that coordinates (batch, coordinates) stand for, (batch, *shape)."""
+        return (coordinates @ self.axes.flatten(1)).unflatten(1, self.axes.shape[1:])
+
+    def outputs(self, coordinates: Tensor, context: Tensor) -> Tensor:
+        """Return numbers in spreads, cosines and sines, (batch, outputs)."""
+        return self._forward(coordinates, context)[0]
+
+    def _forward(self, coordinates: Tensor, context: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the outputs, and what comes into each rectifier."""
+        values, before = torch.cat([coordinates, context], 1), []
+        for layer in self.layers[:-1]:
+            before.append(F.linear(values, layer[:, :-1], layer[:, -1]))
+            values = F.silu(before[-1])
+        return F.linear(values, self.layers[-1][:, :-1], self.layers[-1][:, -1]), before
+
+    def readings(self, coordinates: Tensor, context: Tensor) -> Tensor:
+        """Return every attribute in spreads, (batch, attributes)."""
+        outputs = self.outputs(coordinates, context)
+        parts = outputs.split([2 if circle else 1 for circle in self.circles], 1)
+        pairs = zip(parts, self.circles, strict=True)
+        return torch.stack([_angle(part) if circle else part[:, 0] for part, circle in pairs], 1)
+
+    def slopes(self, coordinates: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Return every attribute in spreads, (batch, attributes), and how fast it grows, (..., coordinates)."""
+        outputs, before = self._forward(coordinates, context)
+        slopes = self.layers[-1][:, :-1].expand(len(outputs), -1, -1)  # (batch, outputs, hidden)
+        for layer, values in zip(self.layers[-2::-1], before[::-1], strict=True):
+            slopes = slopes * _silu_slope(values)[:, None] @ layer[:, :-1]
+        slopes = slopes[..., : coordinates.shape[1]]
+        widths = [2 if circle else 1 for circle in self.circles]
+        pairs = list(zip(outputs.split(widths, 1), slopes.split(widths, 1), self.circles, strict=True))
+        readings = [_angle(part) if circle else part[:, 0] for part, _, circle in pairs]
+        grown = [_angle_slope(part, slope) if circle else slope[:, 0] for part, slope, circle in pairs]
+        return torch.stack(readings, 1), torch.stack(grown, 1)
+
+    def follow(self, start: Tensor, context: Tensor, target: int, amount: Tensor) -> Tensor:
+        """Go the shortest way that moves one attribute by an amount and holds the others.
+
+        The amount is divided among way points. The step to each is the shortest in sigmas that undoes what attributes
+        are off by so far, by the slopes half way: J⁺ r = Jᵀ (J Jᵀ + damping)⁻¹ r, after Nakamura & Hanafusa (1986).
+        Where attributes leave it free, it also leads back to the distance from 0 that the start has, in which dice
+        that are drawn hardly vary. Exactly nothing happens where the amount is 0.
+
+        Args:
+            start: (batch, coordinates).
+            context: (batch, context).
+            target: number of the attribute.
+            amount: (batch,) in spreads.
+
+        Returns:
+            Where it leads, (batch, coordinates).
+        """
+        began, length = self.readings(start, context), _length(start)
+        change = F.one_hot(torch.tensor(target), began.shape[1]).to(start) * amount[:, None]
+        place = start
+        for step in range(1, STEPS + 1):
+            readings, slopes = self.slopes(place, context)
+            off = self._short_way_round(began + change * (step / STEPS) - readings)
+            inwards = (length / _length(place) - 1) * place
+            _, half_way = self.slopes(place + _step(slopes, off, inwards) / 2, context)
+            place = place + _step(half_way, off, inwards)
+        return place
+
+    def follow_round(self, start: Tensor, context: Tensor, target: int, turns: Tensor) -> Tensor:
+        """Follow an angle so that a whole turn leads back to the start.
+
+        The way onwards and the way back lead to nearly the same place. Where between them this ends changes with the
+        amount: at 0 there is only the one, at a whole turn only the other.
+
+        Args:
+            start: (batch, coordinates).
+            context: (batch, context).
+            target: number of the attribute, an angle.
+            turns: (batch,); 1 is once round.
+
+        Returns:
+            Where it leads, (batch, coordinates).
+        """
+        onwards = torch.remainder(turns, 1)
+        amounts = CIRCUMFERENCE * torch.cat([onwards, onwards - 1])
+        there, back = self.follow(start.repeat(2, 1), context.repeat(2, 1), target, amounts).chunk(2)
+        return torch.lerp(there, back, onwards[:, None])
+
+    def _short_way_round(self, change: Tensor) -> Tensor:
+        circle = torch.tensor(self.circles, device=change.device)
+        half = CIRCUMFERENCE / 2
+        return torch.where(circle, torch.remainder(change + half, CIRCUMFERENCE) - half, change)
+
+
+def _silu_slope(values: Tensor) -> Tensor:
+    gate = values.sigmoid()
+    return gate * (1 + values * (1 - gate))
+
+
+def _angle(pair: Tensor) -> Tensor:
+    """Return the angle of cosine and sine, (batch, 2), in spreads."""
+    return torch.atan2(pair[:, 1], pair[:, 0]) / CIRCLE
+
+
+def _angle_slope(pair: Tensor, slopes: Tensor) -> Tensor:
+    """Return how fast an angle grows, by the slopes (batch, 2, coordinates) of cosine and sine."""
+    across = pair[:, :1] * slopes[:, 1] - pair[:, 1:] * slopes[:, 0]
+    return across / (pair.square().sum(1, keepdim=True).clamp_min(SMALLEST_RADIUS**2) * CIRCLE)
+
+
+def _length(place: Tensor) -> Tensor:
+    """Return the distance from 0, (batch, 1)."""
+    return place.square().sum(1, keepdim=True).clamp_min(SMALLEST_LENGTH**2).sqrt()
+
+
+def _step(slopes: Tensor, change: Tensor, pull: Tensor) -> Tensor:
+    """Return the step nearest to ``pull`` that makes a change, damped and of bounded length, (batch, coordinates)."""
+    left = change - (slopes @ pull[..., None])[..., 0]
+    gram = slopes @ slopes.mT + DAMPING * torch.eye(slopes.shape[1], dtype=slopes.dtype, device=slopes.device)
+    step = pull + (slopes.mT @ torch.linalg.solve(gram, left[..., None]))[..., 0]
+    return step * (LONGEST_STEP / _length(step).clamp_min(LONGEST_STEP))
