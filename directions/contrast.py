@@ -113,7 +113,9 @@ class Contrast:
         if between_sets:
             difference = _direction(towards, away, space)
             unit = torch.from_numpy(difference / np.linalg.norm(difference))
-            difference = float(deviations(generator, space.name, unit[None])) * unit.numpy()
+            spread = float(deviations(generator, space.name, unit[None]))
+            own = np.concatenate([towards, away]) @ unit.numpy()  # of what only inversion sets, seeds have no spread
+            difference = (spread or own.std()) * unit.numpy()
             scores |= _scores(towards, away, space, sides[0].kind == "words", np.random.default_rng(self.seed))
         knob = LinearKnob(
             self.name,

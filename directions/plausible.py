@@ -10,6 +10,7 @@ from steer.attribute import Measurer
 from steer.directions.readings import DOMAIN, domain, labeller, read_pictures, sweep
 from steer.generator import Generator, Progress
 from steer.knob import Knob, KnobSet
+from steer.latent import Latent
 
 RANGE_SEEDS = range(2_000_000, 2_000_008)
 """The birds that ranges are measured on; finders and scorecards use others."""
@@ -19,6 +20,8 @@ LIMITS: Mapping[str, float] = {"sigma": 6.0, "degree": 180.0, "spread": 2.0}
 
 STEPS = 4
 HALVINGS = 3
+
+UNMEASURED = "not measured; measure_ranges looks at pictures for them"
 
 ROUND: Mapping[str, float] = {"degree": 5.0}
 """What ends are whole multiples of, by unit; 0.1 for others."""
@@ -32,6 +35,7 @@ def plausible_range(
     knob: Knob,
     *,
     seeds: Sequence[int] = RANGE_SEEDS,
+    latent: Latent | None = None,
     measurer: Measurer | None = None,
     fraction: float = 0.8,
     truncation: float = 1.0,
@@ -48,6 +52,7 @@ def plausible_range(
         generator: what the knob turns.
         knob: its own range is not looked at.
         seeds: a few birds.
+        latent: other pictures to look at in their place.
         measurer: whose score decides; by default the one that finders learn from.
         fraction: the smallest share of the unturned score.
         truncation: see `Generator.sample`.
@@ -59,7 +64,7 @@ def plausible_range(
     meant = measurer.attributes.get(knob.attribute or "")
     attribute = meant if meant is not None and meant.kind == "linear" else None
     read = domain(measurer, attributes=attribute is not None)
-    latent = generator.sample(list(seeds), truncation=truncation)
+    latent = latent if latent is not None else generator.sample(list(seeds), truncation=truncation)
     unturned = read_pictures(generator, latent, read)
     least = fraction * float(unturned[DOMAIN].median())
 
@@ -115,7 +120,7 @@ def with_ranges(
     The report says under ``ranges`` which. ``progress`` counts knobs.
     """
     if not measure:
-        return KnobSet(knobs, {**knobs.report, "ranges": "not measured; measure_ranges looks at pictures for them"})
+        return KnobSet(knobs, {**knobs.report, "ranges": UNMEASURED})
     measured: dict[str, Knob] = {}
     for number, (name, knob) in enumerate(knobs.items(), 1):
         ends = plausible_range(generator, knob, truncation=truncation)
