@@ -18,6 +18,7 @@ from steer.apps.commands.film import film
 from steer.apps.commands.find import find
 from steer.apps.commands.invert import invert
 from steer.apps.commands.list import knobs, list_
+from steer.apps.commands.match import match
 from steer.apps.commands.measure import measure
 from steer.apps.commands.render import render
 from steer.apps.commands.sample import sample
@@ -49,7 +50,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 app.command(name="list")(list_)
-for verb in (sample, invert, find, tune, knobs, strip, dial, render, walk, film):
+for verb in (sample, invert, find, tune, knobs, strip, dial, match, render, walk, film):
     app.command()(verb)
 app.add_typer(measure, name="measure")
 app.add_typer(train, name="train")

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from steer.directions.dial import Dialled, dial
     from steer.directions.disentangle import disentangle
     from steer.directions.localise import localise
+    from steer.directions.match import Matched, match
     from steer.directions.perceptual import perceptual_distance
     from steer.directions.scorecard import Scorecard, scorecard
     from steer.errors import SteerError, SteerWarning
@@ -57,6 +58,7 @@ _MODULES = {
     "directions.dial": "Dialled dial",
     "directions.disentangle": "disentangle",
     "directions.localise": "localise",
+    "directions.match": "Matched match",
     "directions.perceptual": "perceptual_distance",
     "directions.scorecard": "Scorecard scorecard",
     "errors": "SteerError SteerWarning",
@@ -102,6 +104,7 @@ __all__ = [
     "Layout",
     "LinearKnob",
     "Masking",
+    "Matched",
     "Measurer",
     "Noisy",
     "Perceptive",
@@ -132,6 +135,7 @@ __all__ = [
     "load_knobs",
     "load_measurer",
     "localise",
+    "match",
     "measure_attributes",
     "parse_seeds",
     "perceptual_distance",

@@ -140,6 +140,11 @@ def test_the_command_dials_and_says_how_nearly(tmp_path, run, made) -> None:  # 
     assert set(told["leakage"]) == set(Truth.attributes) - {"hue"}
     assert steer.Recipe.load(out).render().shape[0] == 2
     assert "off by" in made(*words)
+    other = tmp_path / "one.png"  # a sheet with a border, which must not be read as part of the bird
+    made("sample", "aviary", "--seeds", "77", "--out", other)
+    told = json.loads(made("dial", "aviary", f"background_hue={other}", "--seeds", "1", "--out", out, "--json"))
+    seen = steer.measure_attributes(steer.Recipe.load(other).render(), of=steer.load_generator("aviary"))
+    assert told["reached"][0]["target"] == pytest.approx(float(seen["background_hue"][0]), abs=1)
     code, _, errors = run("dial", "aviary", "hue", "--seeds", "1", "--out", out)
     assert (code, errors.count("\n")) == (2, 1)
     assert "hue=orange" in errors

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from steer.apps.commands import typed
-from steer.apps.commands.reading import Request, read_knob, read_knobs, read_latent, read_sampler, read_turns
+from steer.apps.commands.reading import (
+    Request,
+    read_knob,
+    read_knobs,
+    read_latent,
+    read_reference,
+    read_sampler,
+    read_turns,
+)
 from steer.apps.commands.writing import PICTURES, RECIPES, check_out, progress, say, say_json, say_table, say_written
 
 if TYPE_CHECKING:
@@ -61,8 +69,9 @@ def dial(
     chosen = {name: read_knob(name, there, model, insist) for name, _, _ in pairs}
     latent = read_latent(seeds, picture, request, truncation, model, insist)
     kept = Steering(read_turns(turn, knobs, model, insist))
+    aims = {name: read_reference(Path(aim)) if Path(aim).is_file() else aim for name, _, aim in pairs}
     with progress("dialling") as report:
-        found = turn_to(model, chosen, latent, {name: aim for name, _, aim in pairs}, steering=kept, progress=report)
+        found = turn_to(model, chosen, latent, aims, steering=kept, progress=report)
     Recipe.of(model, latent, found.steering).save(out, model)
     if as_json:
         say_json({"out": str(out), "generator": model.name, **found.to_json()})

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from steer.generator import Generator
     from steer.knob import Knob, KnobSet
     from steer.latent import Latent
+    from steer.prepare import PictureSource
     from steer.sampler import Sampler
     from steer.steering import Turn
 
@@ -129,6 +130,23 @@ def read_latent(
     if not insist:
         heed_edits(picture, recipe.image(generator))
     return latent
+
+
+def read_reference(file: Path) -> "PictureSource":
+    """Return a picture to go by: of a file made here the picture itself, without the border round it.
+
+    Raises:
+        BadInput: there is no such file, or it holds several pictures.
+    """
+    from steer.pictures import read_recipe_text
+    from steer.recipe import Recipe
+
+    if file.suffix.lower() != ".json" and read_recipe_text(file) is None:
+        return file
+    pictures = Recipe.load(file).render()
+    if len(pictures) != 1:
+        raise BadInput(f"'{file}' holds {len(pictures)} pictures; give a file with a single one")
+    return pictures[0].cpu()
 
 
 def heed_edits(file: Path, drawn: "Image.Image") -> None:
