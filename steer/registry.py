@@ -129,7 +129,7 @@ def _device(name: str) -> torch.device:
         raise BadInput(f"the device '{name}' cannot be used here; 'cpu' always can") from error
 
 
-def load_finder(name: str, **options: Any) -> Finder:
+def load_finder(name: str, /, **options: Any) -> Finder:
     """Return a finder by its registered name, with options.
 
     Raises:

@@ -65,6 +65,18 @@ def addresses(pictures: Tensor) -> list[str]:
     return [_address(image, **kind) for image in to_images(pictures)]
 
 
+def contact(pictures: Tensor, columns: int) -> str:
+    """Return an address of small pictures laid out edge to edge, row by row."""
+    images = to_images(pictures)
+    height = min(STRIP_HEIGHT, images[0].height)
+    width = round(images[0].width * height / images[0].height)
+    paper = Image.new("RGB", (width * columns, height * math.ceil(len(images) / columns)))
+    for place, image in enumerate(images):
+        fitted = image if image.height == height else image.resize((width, height), Image.Resampling.LANCZOS)
+        paper.paste(fitted, (place % columns * width, place // columns * height))
+    return _address(paper, **COMPACT)
+
+
 def picture_html(picture: Picture) -> str:
     """Draw the birds side by side, at their own size; the page enlarges them."""
     images = to_images(picture.pixels)
