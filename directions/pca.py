@@ -7,18 +7,18 @@ what their sampling and regression converge to is known in closed form: the righ
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from steer.backend import Stage
+from steer.backend import Sampler, Stage
 from steer.directions.plausible import with_ranges
-from steer.directions.readings import batches, space_values
+from steer.directions.readings import WHOLE_WAY, batches, passed, space_values
 from steer.errors import BadInput
 from steer.generator import Generator, Progress
-from steer.knob import KnobSet, LinearKnob, Provenance
+from steer.knob import KnobSet, LinearKnob, Provenance, Window
 from steer.latent import Latent
 from steer.space import Space
 
@@ -61,6 +61,10 @@ class PCA:
         components: how many knobs.
         samples: the most samples that are drawn, where there is no closed form.
         condition: what to ask for, such as ``{"label": "robin"}``; left out, everything mixed.
+        sampler: steps, for generators that have a choice of them; left out, the generator's draft.
+        at: the part of the way to look at and to turn in, for an inner space that is met in many stages.
+        per_stage: whether a space that is turned by its own components gets others in each of these stages; else those
+            of the mean over them.
         seed: another seed draws other samples.
         truncation: see `Generator.sample`.
         tolerance: sampling stops when the components turned by less than this many degrees while the number of
@@ -74,6 +78,9 @@ class PCA:
     components: int = 10
     samples: int = 20_000
     condition: Mapping[str, str] | None = None
+    sampler: Sampler | None = None
+    at: tuple[float, float] = WHOLE_WAY
+    per_stage: bool = True
     seed: int = 0
     truncation: float = 1.0
     tolerance: float = 2.0
@@ -86,29 +93,44 @@ class PCA:
         the turned space causes linearly), how much of the observed variance that is (``linear_share``), the number
         of samples, and how many degrees the components turned at each doubling of them.
 
+        In a space that is met in many stages the components of each are put into the order, and given the sign, of
+        those most like them in the stage before (Haas et al., 2024, arXiv 2303.11073, align signs); the report has how
+        like they are (``alignment``, cosines between neighbours) and the ratios of every stage; those of the whole are
+        their means.
+
         Raises:
-            BadInput: the observed space is plain dice, or is met before the turned one, or the turned one is too big.
+            BadInput: the observed space is plain dice, or never changes, or is met before the turned one; or the turned
+                one is too big, or the generator has no choice of steps.
         """
+        generator = generator.with_sampler(self.sampler or generator.sampler or generator.draft)
         turned = self._check(generator)
         started = time.perf_counter()
-        found, report = self._closed_form(generator) or self._stream(generator, progress)
+        parts, edges, report = self._closed_form(generator) or self._stream(generator, progress)
         calculated = time.perf_counter()
 
-        ratios = (found.variances / found.total)[: len(found.directions)].tolist()
-        options = asdict(self)
+        parts, alignment = aligned(parts)
+        ratios = torch.stack([(part.variances / part.total)[: len(part.directions)] for part in parts])
+        means = ratios.mean(0).tolist()
+        options = {**asdict(self), "sampler": asdict(generator.sampler) if generator.sampler else None}
         knobs = {}
-        for index, direction in enumerate(found.directions):
+        for index in range(len(means)):
             provenance = Provenance(
-                generator.name, generator.fingerprint, "pca", options, {"explained_variance_ratio": ratios[index]}
+                generator.name, generator.fingerprint, "pca", options, {"explained_variance_ratio": means[index]}
             )
-            shaped = signed(direction).float().reshape(turned.shape)
-            knobs[f"pc{index}"] = LinearKnob(f"pc{index}", self.space, shaped, provenance=provenance)
+            stacked = torch.stack([part.directions[index] for part in parts]).float().reshape(-1, *turned.shape)
+            direction = stacked if edges else stacked[0]
+            knobs[f"pc{index}"] = LinearKnob(
+                f"pc{index}", self.space, direction, window=Window(*self.at), provenance=provenance, edges=edges
+            )
         report |= {
             "observe": self.observe,
             "space": self.space,
-            "explained_variance_ratio": ratios,
-            "linear_share": found.linear_share,
+            "explained_variance_ratio": means,
+            "linear_share": parts[0].linear_share,
         }
+        if edges:
+            along = {"edges": list(edges), "explained_variance_ratio": ratios.tolist(), "alignment": alignment}
+            report["along_the_way"] = along
         report["seconds"] = round(calculated - started, 4)
         return with_ranges(generator, KnobSet(knobs, report), self.measure_ranges, self.truncation, progress)
 
@@ -134,45 +156,58 @@ class PCA:
                 raise BadInput(f"'{self.observe}' is met before '{self.space}' and does not depend on it; swap the two")
         return turned
 
-    def _closed_form(self, generator: Generator) -> tuple[Components, dict[str, Any]] | None:
+    def _closed_form(self, generator: Generator) -> "_Found | None":
         """Return the right singular vectors of the matrix from dice to the observed values, where there is one."""
         turned = generator.space(self.space)
         matrix = generator.backend.linear_map(self.observe, self.space) if self.observe != self.space else None
         if matrix is None or not turned.isotropic:
             return None
         matrix = matrix.detach().cpu().double().flatten(1)
-        return principal(matrix, _isotropic(turned), self.components), {"method": "closed form", "samples": 0}
+        found = principal(matrix, _isotropic(turned), self.components)
+        return [found], (), {"method": "closed form", "samples": 0}
 
-    def _stream(self, generator: Generator, progress: Progress | None) -> tuple[Components, dict[str, Any]]:
+    def _stream(self, generator: Generator, progress: Progress | None) -> "_Found":
         """Return components estimated from samples, drawn until they hold still; memory does not grow with them."""
         observed, turned = generator.space(self.observe), generator.space(self.space)
         same = self.observe == self.space
         dice = turned.isotropic and turned.kind == "input"
-        estimate: _Estimate = _Covariance(self.components) if same else _Regression(self.components, turned)
+        estimates: list[_Estimate] = []
         size = min(max(BATCH_VALUES // math.prod(observed.shape), 16), 256)
 
         drawn, checkpoint = 0, FIRST_CHECKPOINT
-        before: Components | None = None
+        edges: tuple[float, ...] = ()
+        before: list[Components] = []
         history: list[dict[str, float]] = []
         while drawn < self.samples and not (history and history[-1]["degrees"] <= self.tolerance):
             for rows in batches(min(checkpoint, self.samples) - drawn, size):
                 latent = self._draw(generator, range(drawn, drawn + len(rows)), mirrored=dice)
-                values = space_values(generator, latent, self.observe)
-                estimate.add(values if same else space_values(generator, latent, self.space), values)
+                met = passed(generator, latent, self.observe, at=self.at, per_stage=self.per_stage and same)
+                turns = None if same else space_values(generator, latent, self.space)
+                edges = met.edges
+                for part, values in enumerate(met.values.double()):
+                    if part == len(estimates):
+                        estimates.append(_Covariance(self.components) if same else _Regression(self.components, turned))
+                    estimates[part].add(values if turns is None else turns, values)
                 drawn += len(rows)
                 if progress is not None:
                     progress(drawn, self.samples)
-            now = estimate.components()
-            if before is not None:
-                history.append({"samples": drawn, "degrees": round(_turned_by(before, now), 3)})
+            now = [estimate.components() for estimate in estimates]
+            if not all(len(part.directions) for part in now):
+                raise BadInput(f"'{self.observe}' never changes, so nothing in it varies most; observe another space")
+            if before:
+                turned_by = max(_turned_by(*pair) for pair in zip(before, now, strict=True))
+                history.append({"samples": drawn, "degrees": round(turned_by, 3)})
             before, checkpoint = now, 2 * checkpoint
-        assert before is not None
-        return before, {
-            "method": "streaming covariance" if same else "streaming regression",
-            "samples": drawn,
-            "convergence": history,
-            "converged": bool(history) and history[-1]["degrees"] <= self.tolerance,
-        }
+        return (
+            before,
+            edges,
+            {
+                "method": "streaming covariance" if same else "streaming regression",
+                "samples": drawn,
+                "convergence": history,
+                "converged": bool(history) and history[-1]["degrees"] <= self.tolerance,
+            },
+        )
 
     def _draw(self, generator: Generator, numbers: range, *, mirrored: bool) -> Latent:
         """Draw samples; mirrored, every second one has the dice of the one before with the other sign.
@@ -188,6 +223,10 @@ class PCA:
         values = latent[self.space]
         signs = torch.tensor([1.0 - 2 * (number % 2) for number in numbers], device=values.device)
         return latent.with_values(self.space, signs.reshape(-1, *(1,) * (values.dim() - 1)) * values)
+
+
+_Found = tuple[list[Components], tuple[float, ...], dict[str, Any]]
+"""Components of each part of the way, where the parts begin and end, and the report."""
 
 
 class _Estimate(Protocol):
@@ -268,7 +307,7 @@ def principal(matrix: Tensor, covariance: Tensor, count: int, linear_share: floa
     root = (axes.T * spread.clamp_min(0).sqrt()) @ axes
     variances, weights = _eigen(root @ matrix.T @ matrix @ root)
     count = min(count, int((variances > 1e-12 * variances[0]).sum()))
-    directions = torch.nn.functional.normalize(weights[:count] @ root, dim=1)
+    directions = _normalized(weights[:count] @ root)
     deviations = ((directions @ covariance) * directions).sum(1).sqrt()
     return Components(deviations[:, None] * directions, variances, float(variances.sum()), linear_share)
 
@@ -283,6 +322,49 @@ def _eigen(symmetric: Tensor) -> tuple[Tensor, Tensor]:
     return values.flip(0).clamp_min(0), vectors.flip(1).T
 
 
+def aligned(parts: Sequence[Components]) -> tuple[list[Components], list[list[float]]]:
+    """Give the components of each part the order and the signs of those most like them in the part before.
+
+    Those of the first part get their largest entry positive.
+
+    Returns:
+        As many components in each part as the least have, and the cosines of each pair of neighbours, (parts - 1,
+        components).
+    """
+    count = min(len(part.directions) for part in parts)
+    first = torch.stack([signed(direction) for direction in parts[0].directions[:count]])
+    ordered, cosines = [replace(parts[0], directions=first)], []
+    for part in parts[1:]:
+        like = _normalized(ordered[-1].directions) @ _normalized(part.directions[:count]).T  # (before, now)
+        order = _matched(like.abs())
+        along = like[torch.arange(count), order]
+        signs = torch.where(along < 0, -1.0, 1.0).to(like)
+        rest = torch.arange(count, len(part.variances))
+        ordered.append(
+            replace(
+                part,
+                directions=signs[:, None] * part.directions[order],
+                variances=part.variances[torch.cat([order, rest])],
+            )
+        )
+        cosines.append(along.abs().tolist())
+    return ordered, cosines
+
+
+def _matched(likeness: Tensor) -> Tensor:
+    """Return for every row a column of its own, the likeliest pairs first."""
+    left, order = likeness.clone(), torch.zeros(len(likeness), dtype=torch.long)
+    for _ in range(len(likeness)):
+        row, column = divmod(int(left.argmax()), left.shape[1])
+        order[row] = column
+        left[row], left[:, column] = -1, -1
+    return order
+
+
+def _normalized(directions: Tensor) -> Tensor:
+    return torch.nn.functional.normalize(directions, dim=1)
+
+
 def signed(direction: Tensor) -> Tensor:
     """Return the direction with its largest entry positive."""
     return direction * direction[direction.abs().argmax()].sign()
@@ -291,7 +373,7 @@ def signed(direction: Tensor) -> Tensor:
 def _turned_by(before: Components, now: Components) -> float:
     """Return by how many degrees the leading subspaces turned, the worst of those that are clearly told apart."""
     count = min(len(before.directions), len(now.directions))
-    old, new = (torch.nn.functional.normalize(each.directions[:count], dim=1) for each in (before, now))
+    old, new = (_normalized(each.directions[:count]) for each in (before, now))
     after = torch.cat([now.variances, now.variances.new_zeros(1)])
     clear = [size for size in range(1, count + 1) if after[size] < (1 - CLEAR_GAP) * after[size - 1]] or [count]
     return max(_largest_angle(old[:size], new[:size]) for size in clear)

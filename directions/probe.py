@@ -7,7 +7,7 @@ round in a circle gets a plane to turn in, and every direction comes with a conf
 import csv
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +17,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from steer.attribute import UNIFORM_CIRCLE_SPREAD, Attribute, AttributeKind, Measurer
+from steer.backend import Sampler
 from steer.directions.plausible import plausible_range
 from steer.directions.readings import (
+    WHOLE_WAY,
     Read,
     circular_r2,
     labeller,
     labels_of,
+    passed,
     read_pictures,
-    space_values,
     sweep,
 )
 from steer.errors import BadInput, UnknownName
 from steer.generator import Generator, Progress
-from steer.knob import Knob, KnobSet, LinearKnob, Provenance, RingKnob
+from steer.knob import Knob, KnobSet, LinearKnob, Provenance, RingKnob, Window
 from steer.latent import Latent
 from steer.registry import load_measurer, registered
 from steer.space import Space
@@ -79,6 +81,10 @@ class Probe:
         kind: "linear", "circular" (degrees) or "categorical", where a function or file does not say. Left out, what
             the generator's measurer says of that name; else categorical for two values, linear for more.
         condition: what to ask for, such as ``{"label": "robin"}``; left out, everything mixed.
+        sampler: steps, for generators that have a choice of them; left out, the generator's draft.
+        at: the part of the way to look at and to turn in, for an inner space that is met in many stages.
+        per_stage: whether such a space gets another direction in each of these stages; else one, that of the mean over
+            them.
         seed: another seed draws other samples.
         truncation: see `Generator.sample`.
         folds: parts of the cross-validation.
@@ -92,6 +98,9 @@ class Probe:
     source: Source | None = None
     kind: AttributeKind | None = None
     condition: Mapping[str, str] | None = None
+    sampler: Sampler | None = None
+    at: tuple[float, float] = WHOLE_WAY
+    per_stage: bool = True
     seed: int = 0
     truncation: float = 1.0
     folds: int = 5
@@ -104,12 +113,15 @@ class Probe:
         1 - mean(1 - cos(error)) / mean(1 - cos(angle about its mean)), or ``accuracy`` with the ``commonest`` share
         that always saying the same would reach; ``angle_90``, the 90 % interval of the angle in degrees by which the
         direction turns when samples are drawn anew, by bootstrap; and, where the two were compared, the ``leakage``
-        into other attributes when the direction is left plain and when it is turned away from theirs.
+        into other attributes when the direction is left plain and when it is turned away from theirs. In a space that
+        is met in many stages the scores are those of the stage that tells most, and ``along_the_way`` has all.
 
         Raises:
             UnknownName: the space, the attribute or the measurer is not there.
-            BadInput: the file is not usable, or the attribute does not vary.
+            BadInput: the file is not usable, the attribute or the space does not vary, or the generator has no choice
+                of steps.
         """
+        generator = generator.with_sampler(self.sampler or generator.sampler or generator.draft)
         space = generator.space(self.space)
         if self.seed < 0:
             raise BadInput(f"a probe's seed is a whole number from 0 up, not {self.seed}")
@@ -121,28 +133,31 @@ class Probe:
         table = self._table(generator, names, progress)
 
         rng = np.random.default_rng(self.seed)
-        fits = _regress(table, self.folds, rng)
-        wanted = [fit for fit in fits if fit.name in table.wanted]
+        fits = [_regress(table, part, self.folds, rng) for part in table.parts]
+        wanted = [[fit for fit in part if fit.name in table.wanted] for part in fits]
         for name in table.wanted:
             if table.attributes[name].kind == "categorical":
-                wanted += _classify(table, table.attributes[name], self.folds, rng)
+                for some, part in zip(wanted, table.parts, strict=True):
+                    some += _classify(table, part, table.attributes[name], self.folds, rng)
 
         knobs: dict[str, Knob] = {}
-        for number, fit in enumerate(wanted):
-            knob, scores = self._choose(generator, table, fit, fits)
-            origin = Provenance(generator.name, generator.fingerprint, "probe", self._options(table), scores)
-            knob = replace(knob, provenance=origin)
+        for number, along in enumerate(zip(*wanted, strict=True)):
+            knob, scores = self._choose(generator, table, along, fits)
+            origin = Provenance(generator.name, generator.fingerprint, "probe", self._options(table, generator), scores)
+            knob = replace(knob, provenance=origin, window=Window(*self.at))
             ends = plausible_range(generator, knob, measurer=table.measurer, truncation=self.truncation)
-            knobs[fit.name] = replace(knob, range=ends)
+            knobs[knob.name] = replace(knob, range=ends)
             if progress is not None:
-                done = len(table.values) + PICTURES_PER_KNOB * (number + 1)
-                progress(done, len(table.values) + PICTURES_PER_KNOB * len(wanted))
+                done = table.samples + PICTURES_PER_KNOB * (number + 1)
+                progress(done, table.samples + PICTURES_PER_KNOB * len(wanted[0]))
         report = {name: dict(knob.provenance.scores) for name, knob in knobs.items()}
-        return KnobSet(knobs, {"source": table.source, "samples": len(table.values), "knobs": report})
+        return KnobSet(knobs, {"source": table.source, "samples": table.samples, "knobs": report})
 
-    def _options(self, table: "_Table") -> dict[str, Any]:
+    def _options(self, table: "_Table", generator: Generator) -> dict[str, Any]:
         options = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {**options, "source": table.source, "condition": dict(self.condition) if self.condition else None}
+        walked = {"sampler": asdict(generator.sampler) if generator.sampler else None, "at": list(self.at)}
+        condition = dict(self.condition) if self.condition else None
+        return {**options, **walked, "source": table.source, "condition": condition}
 
     def _table(self, generator: Generator, names: tuple[str, ...], progress: Progress | None) -> "_Table":
         """Draw the samples and label them, by whatever the source is."""
@@ -153,20 +168,21 @@ class Probe:
         seeds: Sequence[int] = range(first, first + self.samples)
         if isinstance(source, Measurer):
             wanted = _wanted(names, source)
-            latent, readings = self._read(generator, seeds, source.measure, progress, len(wanted))
+            latent, readings, parts, edges = self._read(generator, seeds, source.measure, progress, len(wanted))
             kept = {
                 name: attribute
                 for name, attribute in source.attributes.items()
                 if name in wanted or attribute.kind != "categorical"
             }
-            return _Table(source.name, source, True, wanted, kept, readings, *_values(generator, latent, self.space))
+            groups = _groups(generator, latent)
+            return _Table(source.name, source, True, wanted, kept, readings, parts, edges, groups)
 
         if len(names) != 1:
             raise BadInput("a function or a file gives one attribute; name only that")
         name = "value" if names == ("all",) else names[0]
         if isinstance(source, str | Path):
             text, column = str(source), _read_csv(Path(source), name)
-            latent = self._sample(generator, list(column))
+            latent, _, parts, edges = self._read(generator, list(column), None, progress, 1)
             labels = list(column.values())
         else:
             text = getattr(source, "__name__", type(source).__name__)
@@ -174,42 +190,60 @@ class Probe:
             def read(images: Tensor) -> dict[str, Tensor]:
                 return {name: torch.as_tensor(source(images))}
 
-            latent, readings = self._read(generator, seeds, read, progress, 1)
+            latent, readings, parts, edges = self._read(generator, seeds, read, progress, 1)
             labels = readings[name].tolist()
         measurer = labeller(generator)
         attribute, numbers = _described(name, labels, self.kind, measurer)
-        values = _values(generator, latent, self.space)
-        return _Table(text, measurer, False, (name,), {name: attribute}, {name: numbers}, *values)
+        groups = _groups(generator, latent)
+        return _Table(text, measurer, False, (name,), {name: attribute}, {name: numbers}, parts, edges, groups)
 
     def _sample(self, generator: Generator, seeds: Sequence[int]) -> Latent:
         condition = dict(self.condition) if self.condition else None
         return generator.sample(seeds, condition=condition, truncation=self.truncation)
 
     def _read(
-        self, generator: Generator, seeds: Sequence[int], read: Read, progress: Progress | None, knobs: int
-    ) -> tuple[Latent, dict[str, Array]]:
+        self, generator: Generator, seeds: Sequence[int], read: Read | None, progress: Progress | None, knobs: int
+    ) -> tuple[Latent, dict[str, Array], tuple["_Part", ...], tuple[float, ...]]:
+        """Return samples, what is read off their pictures, and what passes in the space in each part of the way."""
+
         def report(done: int, count: int) -> None:
             if progress is not None:
                 progress(done, count + PICTURES_PER_KNOB * knobs)
 
         latent = self._sample(generator, seeds)
-        readings = read_pictures(generator, latent, read, progress=report)
-        return latent, {name: values.double().numpy() for name, values in readings.items()}
+        met = passed(
+            generator, latent, self.space, read, at=self.at, per_stage=self.per_stage, progress=report if read else None
+        )
+        parts = tuple(_Part.of(values.double().numpy(), self.space) for values in met.values)
+        return latent, {name: values.double().numpy() for name, values in met.readings.items()}, parts, met.edges
 
     def _choose(
-        self, generator: Generator, table: "_Table", fit: "_Fit", fits: Sequence["_Fit"]
+        self, generator: Generator, table: "_Table", along: Sequence["_Fit"], fits: Sequence[Sequence["_Fit"]]
     ) -> tuple[LinearKnob | RingKnob, dict[str, Any]]:
-        """Return the knob, plain or turned away from other attributes, whichever leaks less, and its scores."""
-        space = generator.space(self.space)
-        plain = _knob(space, table, fit, fit.directions)
-        others = [other for other in fits if other.name != fit.attribute.name and other.scores["r2"] >= WORTH_SHIELDING]
-        shielded = _shielded(fit, others, table) if self.disentangle and table.judged else None
-        if shielded is None:
-            return plain, fit.scores
-        forms = {"plain": plain, "disentangled": _knob(space, table, fit, shielded)}
+        """Return the knob, plain or turned away from other attributes, whichever leaks less, and its scores.
+
+        Args:
+            generator: what it turns.
+            table: the samples.
+            along: what was learnt of one attribute, for each part of the way.
+            fits: what was learnt of all.
+        """
+        space, fit = generator.space(self.space), along[0]
+        scores = _scores_along(along, table.edges)
+        plain = _knob(space, table, along, [each.directions for each in along])
+        shielded = [
+            _shielded(each, [other for other in part if _worth_shielding(fit, other)])
+            if self.disentangle and table.judged
+            else None
+            for each, part in zip(along, fits, strict=True)
+        ]
+        kept = [each for each in shielded if each is not None]
+        if len(kept) < len(along):
+            return plain, scores
+        forms = {"plain": plain, "disentangled": _knob(space, table, along, kept)}
         leakage = {form: self._leakage(generator, table, knob, fit.attribute) for form, knob in forms.items()}
         best = min(forms, key=lambda form: leakage[form])
-        return forms[best], {**fit.scores, "form": best, "leakage": leakage}
+        return forms[best], {**scores, "form": best, "leakage": leakage}
 
     def _leakage(self, generator: Generator, table: "_Table", knob: Knob, target: Attribute) -> float:
         """Return how much other attributes change for one spread of change in the target, root mean square."""
@@ -236,8 +270,8 @@ class _Table:
         wanted: the attributes that were asked for.
         attributes: all that are fitted.
         readings: (samples,) per attribute; for classes, their indices.
-        values: (samples, directions), within the leading principal components of a large space.
-        basis: (directions, values of the space), orthonormal.
+        parts: what passed in the space, for each part of the way.
+        edges: where the parts begin and end; empty where there is one.
         groups: (samples,) which class the generator was asked for.
     """
 
@@ -247,9 +281,48 @@ class _Table:
     wanted: tuple[str, ...]
     attributes: Mapping[str, Attribute]
     readings: Mapping[str, Array]
+    parts: tuple["_Part", ...]
+    edges: tuple[float, ...]
+    groups: NDArray[np.int64]
+
+    @property
+    def samples(self) -> int:
+        """How many samples there are."""
+        return len(self.groups)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """What passed in a space in one part of the way.
+
+    Attributes:
+        values: (samples, directions) about their mean, within the leading principal components of a large space.
+        basis: (directions, values of the space), orthonormal.
+        mean: (values of the space,).
+    """
+
     values: Array
     basis: Array
-    groups: NDArray[np.int64]
+    mean: Array
+
+    @classmethod
+    def of(cls, values: Array, space: str) -> "_Part":
+        """Centre values (samples, values of the space), and bring large ones into few directions.
+
+        Raises:
+            BadInput: they do not vary.
+        """
+        mean = values.mean(0)
+        values = values - mean
+        if np.abs(values).max() <= 1e-6 * np.abs(mean).max():
+            raise BadInput(f"'{space}' is the same in all samples, so nothing can be learnt in it; turn another space")
+        basis = np.eye(values.shape[1])
+        if values.shape[1] > LARGEST_FIT:
+            from sklearn.utils.extmath import randomized_svd
+
+            basis = randomized_svd(values, LARGEST_FIT, random_state=0)[2]
+            values = values @ basis.T
+        return cls(values, basis, mean)
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,17 +353,8 @@ def _wanted(names: tuple[str, ...], measurer: Measurer) -> tuple[str, ...]:
     return names
 
 
-def _values(generator: Generator, latent: Latent, space: str) -> tuple[Array, Array, NDArray[np.int64]]:
-    """Return values, basis and groups of a table."""
-    values = space_values(generator, latent, space).numpy()
-    values = values - values.mean(0)
-    basis = np.eye(values.shape[1])
-    if values.shape[1] > LARGEST_FIT:
-        from sklearn.utils.extmath import randomized_svd
-
-        basis = randomized_svd(values, LARGEST_FIT, random_state=0)[2]
-        values = values @ basis.T
-    return values, basis, np.unique(labels_of(generator, latent), return_inverse=True)[1].astype(np.int64)
+def _groups(generator: Generator, latent: Latent) -> NDArray[np.int64]:
+    return np.unique(labels_of(generator, latent), return_inverse=True)[1].astype(np.int64)
 
 
 def _read_csv(path: Path, name: str) -> dict[int, str]:
@@ -335,7 +399,7 @@ def _described(
     return Attribute(name, kind, float(numbers.min()), float(numbers.max()), "value", float(numbers.std())), numbers
 
 
-def _regress(table: _Table, folds: int, rng: np.random.Generator) -> list[_Fit]:
+def _regress(table: _Table, part: _Part, folds: int, rng: np.random.Generator) -> list[_Fit]:
     """Fit every number and angle at once, each with a ridge of its own strength."""
     from sklearn.linear_model import RidgeCV
 
@@ -351,7 +415,7 @@ def _regress(table: _Table, folds: int, rng: np.random.Generator) -> list[_Fit]:
             raise BadInput(f"'{name}' is the same in all {len(reading)} samples, so nothing can be learnt about it")
     if not encoded:
         return []
-    values, targets = table.values, np.concatenate(list(encoded.values()), axis=1)  # (samples, numbers of all)
+    values, targets = part.values, np.concatenate(list(encoded.values()), axis=1)  # (samples, numbers of all)
     centred = targets - _group_means(targets, table.groups, table.groups)
     search = RidgeCV(STRENGTHS * values.var(), alpha_per_target=True, fit_intercept=False).fit(values, centred)
     chosen = np.atleast_1d(search.alpha_)
@@ -388,11 +452,11 @@ def _r2(attribute: Attribute, table: _Table, guess: Array, target: Array) -> flo
     return round(circular_r2(truth - told, truth - middle), 4)
 
 
-def _classify(table: _Table, attribute: Attribute, folds: int, rng: np.random.Generator) -> list[_Fit]:
+def _classify(table: _Table, part: _Part, attribute: Attribute, folds: int, rng: np.random.Generator) -> list[_Fit]:
     """Fit one class after the other against the rest; of two classes only the second."""
     from sklearn.linear_model import LogisticRegression
 
-    values = table.values / table.values.std()
+    values = part.values / part.values.std()
     covariance = values.T @ values / len(values)
     model = LogisticRegression(max_iter=1_000)
     fits = []
@@ -464,7 +528,18 @@ def interval_90(angles: Sequence[float]) -> list[float]:
     return [round(float(end), 2) for end in np.quantile(angles, [0.05, 0.95])]
 
 
-def _shielded(fit: _Fit, others: Sequence[_Fit], table: _Table) -> Array | None:
+def _worth_shielding(fit: _Fit, other: _Fit) -> bool:
+    return other.name != fit.attribute.name and other.scores["r2"] >= WORTH_SHIELDING
+
+
+def _scores_along(along: Sequence[_Fit], edges: Sequence[float]) -> dict[str, Any]:
+    """Return the scores of the part of the way that tells most, and those of all where there are several."""
+    key = "r2" if "r2" in along[0].scores else "accuracy"
+    best = max(along, key=lambda fit: fit.scores[key]).scores
+    return {**best, "along_the_way": {"edges": list(edges), key: [fit.scores[key] for fit in along]}} if edges else best
+
+
+def _shielded(fit: _Fit, others: Sequence[_Fit]) -> Array | None:
     """Return the directions without what would change others' readings, after Shen et al. (2020), section 3.2.
 
     None where there is nothing to keep out, or nothing would be left.
@@ -479,16 +554,33 @@ def _shielded(fit: _Fit, others: Sequence[_Fit], table: _Table) -> Array | None:
     return left if kept.min() > 0.1 else None
 
 
-def _knob(space: Space, table: _Table, fit: _Fit, directions: Array) -> LinearKnob | RingKnob:
-    """Return the knob of one direction, or of the plane of two."""
-    if len(directions) == 2:
-        # The nearest orthonormal frame keeps where the angle is 0 and which way it goes.
-        left, _, right = np.linalg.svd(directions, full_matrices=False)
-        frame = left @ right
-        radius = math.sqrt(float(np.square(table.values @ frame.T).sum(1).mean()))
-        plane = torch.from_numpy(frame @ table.basis).float().reshape(2, *space.shape)
-        return RingKnob(fit.name, space.name, plane, radius, attribute=fit.attribute.name)
-    unit = directions[0] / np.linalg.norm(directions[0])
-    deviation = space.sigma if space.isotropic else float((table.values @ unit).std())
-    direction = torch.from_numpy(deviation * unit @ table.basis).float().reshape(space.shape)
-    return LinearKnob(fit.name, space.name, direction, attribute=fit.attribute.name)
+def _knob(space: Space, table: _Table, along: Sequence[_Fit], directions: Sequence[Array]) -> LinearKnob | RingKnob:
+    """Return the knob of one direction, or of the plane of two, for each part of the way."""
+    name, attribute = along[0].name, along[0].attribute.name
+    if len(directions[0]) == 2:
+        rings = [
+            _ring(part, each, centred=not space.isotropic) for part, each in zip(table.parts, directions, strict=True)
+        ]
+        planes = torch.stack([plane for plane, _, _ in rings]).reshape(-1, 2, *space.shape)
+        centres = torch.stack([centre for _, centre, _ in rings])
+        radius = sum(radius for _, _, radius in rings) / len(rings)
+        plane, centre = (planes, centres) if table.edges else (planes[0], centres[0])
+        return RingKnob(name, space.name, plane, radius, attribute=attribute, centre=centre, edges=table.edges)
+    lines = []
+    for part, (direction,) in zip(table.parts, directions, strict=True):
+        unit = direction / np.linalg.norm(direction)
+        deviation = space.sigma if space.isotropic else float((part.values @ unit).std())
+        lines.append(torch.from_numpy(deviation * unit @ part.basis).float().reshape(space.shape))
+    line = torch.stack(lines) if table.edges else lines[0]
+    return LinearKnob(name, space.name, line, attribute=attribute, edges=table.edges)
+
+
+def _ring(part: _Part, directions: Array, *, centred: bool) -> tuple[Tensor, Tensor, float]:
+    """Return the plane of two directions, where the values' middle lies in it, and how far they are from there."""
+    # The nearest orthonormal frame keeps where the angle is 0 and which way it goes.
+    left, _, right = np.linalg.svd(directions, full_matrices=False)
+    frame = left @ right
+    radius = math.sqrt(float(np.square(part.values @ frame.T).sum(1).mean()))
+    plane = frame @ part.basis
+    centre = plane @ part.mean if centred else np.zeros(2)
+    return torch.from_numpy(plane).float(), torch.from_numpy(centre).float(), radius

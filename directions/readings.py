@@ -1,6 +1,8 @@
 """Readings: what is read off many pictures, made a few at a time."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -9,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from steer.attribute import Measurer, Perceptive
+from steer.backend import Stage
+from steer.errors import BadInput
 from steer.generator import Generator, Progress
 from steer.knob import Knob
 from steer.latent import Latent
@@ -25,6 +29,12 @@ CRITICS: Mapping[str, str] = {"aviary-judge": "aviary-critic"}
 """For a measurer that judges, the one trained apart from it whose readings finders may learn from."""
 
 DOMAIN = "in_domain"
+
+WHOLE_WAY = (0.0, 1.0)
+"""All of the way from latent to picture."""
+
+LARGEST_TABLE = 4 * 2**30
+"""The most bytes of values that are looked at together."""
 
 SPREAD_SEEDS = range(30_000_000, 30_000_256)
 """The samples whose spread along a direction is one sigma of it, where a space is not made of dice."""
@@ -118,13 +128,99 @@ def circular_mean(angles: NDArray[np.float64]) -> NDArray[np.float64]:
     return mean
 
 
-def space_values(generator: Generator, latent: Latent, space: str) -> Tensor:
-    """Return the values of a space, flat: (batch, values) in float64 on the CPU."""
-    if generator.space(space).kind == "input":
-        return latent[space].flatten(1).cpu().double()
+@dataclass(frozen=True, eq=False)
+class Passed:
+    """What passed in a space on the way to samples' pictures.
+
+    Attributes:
+        values: (parts, batch, values), on the CPU.
+        edges: where the parts begin and end in [0, 1]; empty where there is one.
+        readings: what was read off the pictures, (batch,) per name; empty where nothing was asked.
+    """
+
+    values: Tensor
+    edges: tuple[float, ...]
+    readings: Mapping[str, Tensor]
+
+
+def passed(
+    generator: Generator,
+    latent: Latent,
+    space: str,
+    read: Read | None = None,
+    *,
+    at: tuple[float, float] = WHOLE_WAY,
+    per_stage: bool = True,
+    progress: Progress | None = None,
+) -> Passed:
+    """Return what passes in a space, and read the pictures in the same go.
+
+    Args:
+        generator: what draws them.
+        latent: any number of rows.
+        space: where to look.
+        read: what to read off the pictures.
+        at: the part of the way to look at, for a space that is met in many stages.
+        per_stage: one part for each of these stages; else one, the mean over them.
+        progress: called after every 64 pictures.
+
+    Raises:
+        BadInput: ``at`` is no part of the way, or so many values do not fit into memory.
+    """
+    chosen, count = stages_at(generator, latent, space, at), len(latent)
+    parts = len(chosen) if per_stage else 1
+    if generator.space(space).kind == "input" or (len(chosen) == 1 and read is None):
+        readings = read_pictures(generator, latent, read, progress=progress) if read else {}
+        return Passed(_values_once(generator, latent, space, chosen[0].index)[None], (), readings)
+    if 4 * parts * count * math.prod(generator.space(space).shape) > LARGEST_TABLE:
+        raise BadInput(
+            f"what passes in '{space}' in {parts} stages of {count} samples is more than {LARGEST_TABLE >> 30} GiB; "
+            "take fewer samples or steps, or look at a part of the way"
+        )
+    values: list[Tensor] = []
+    seen: list[Mapping[str, Tensor]] = []
     with torch.no_grad():
-        parts = [generator.observe(latent.rows(rows), space).flatten(1).cpu() for rows in batches(len(latent))]
-    return torch.cat(parts).double()
+        for rows in batches(count):
+            trace = generator.trace(latent.rows(rows), space)
+            places = [place for place, stage in enumerate(trace.stages) if stage in chosen]
+            met = trace.values[:, places].flatten(2)  # (batch, stages, values)
+            values.append((met if per_stage else met.mean(1, keepdim=True)).transpose(0, 1).cpu())
+            seen.append(read(trace.pictures.cpu()) if read else {})
+            if progress is not None:
+                progress(rows[-1] + 1, count)
+    edges = (chosen[0].interval[0], *(stage.interval[1] for stage in chosen)) if parts > 1 else ()
+    return Passed(torch.cat(values, 1), edges, {name: torch.cat([each[name] for each in seen]) for name in seen[0]})
+
+
+def stages_at(generator: Generator, latent: Latent, space: str, at: tuple[float, float] = WHOLE_WAY) -> list[Stage]:
+    """Return the stages in which a space is met and whose middle lies in a part of the way, or else the nearest one.
+
+    Raises:
+        BadInput: it is no part of the way.
+    """
+    if not 0 <= at[0] < at[1] <= 1:
+        raise BadInput(f"the part of the way to look at lies within 0 to 1 and begins before it ends, not {at}")
+    stages = generator.backend.stages(latent, generator.sampler_of(latent))
+    met = [stage for stage in stages if space in stage.spaces]
+    chosen = [stage for stage in met if at[0] <= sum(stage.interval) / 2 <= at[1]]
+    return chosen or [min(met, key=lambda stage: abs(sum(stage.interval) - sum(at)))]
+
+
+def _values_once(generator: Generator, latent: Latent, space: str, stage: int) -> Tensor:
+    """Return the values of an input space, or those that pass in one stage, (batch, values)."""
+    if generator.space(space).kind == "input":
+        return latent[space].flatten(1).cpu()
+    with torch.no_grad():
+        parts = [generator.observe(latent.rows(rows), space, stage=stage) for rows in batches(len(latent))]
+    return torch.cat(parts).flatten(1).cpu()
+
+
+def space_values(generator: Generator, latent: Latent, space: str) -> Tensor:
+    """Return the values of a space, flat: (batch, values) in float64 on the CPU.
+
+    Of an inner space that is met in many stages, the mean over them.
+    """
+    return passed(generator, latent, space, per_stage=False).values[0].double()
 
 
 def deviations(generator: Generator, space: str, directions: Tensor) -> Tensor:

@@ -5,9 +5,11 @@ the attribute the knob is meant for, or, where it is meant for none, the one tha
 the interval in which it would lie if other samples had been drawn.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,13 @@ from steer.attribute import Attribute, Measurer
 from steer.directions.bootstrap import LEVEL, Draw, intervals
 from steer.directions.figures import FOLDS, Figures, average, figures_of, response_of
 from steer.directions.limits import transformation_limits
-from steer.directions.readings import domain, read_pictures
+from steer.directions.readings import WHOLE_WAY, domain, passed, read_pictures
 from steer.directions.swept import Swept, sweep_knob
 from steer.directions.transfer import transfer
 from steer.directions.winding import winding
 from steer.errors import BadInput
 from steer.generator import Generator, Progress
-from steer.knob import Knob, LinearKnob, RingKnob
+from steer.knob import Changing, Knob, LinearKnob, RingKnob, given
 from steer.latent import Latent
 from steer.registry import load_generator, load_measurer, shipped_knobs
 
@@ -287,15 +289,22 @@ def random_twin(knob: Knob, number: int, generator: Generator, latent: Latent) -
     """Return a knob of the same length and range in a random direction of the same space.
 
     A ring has a random plane for its twin; any other knob a straight line, as long as its own way is on average over
-    the rows of a latent.
+    the rows of a latent, in every stage in which the space is met.
     """
-    random = torch.Generator().manual_seed(number)
+    random, space = torch.Generator().manual_seed(number), generator.space(knob.space)
+    met = passed(generator, latent, knob.space)
     if isinstance(knob, RingKnob):
-        plane = torch.linalg.qr(torch.randn((knob.plane[0].numel(), 2), generator=random)).Q.T
-        return replace(knob, plane=plane.reshape(knob.plane.shape))
-    direction = torch.randn(knob.shape, generator=random)
-    far = max(knob.range, key=abs)
-    values = generator.observe(latent, knob.space)
-    way = knob.displacement(values, torch.full((len(values),), far, device=values.device)).flatten(1).norm(dim=1).mean()
-    scaled = direction * float(way) / abs(far) / direction.norm()
-    return LinearKnob(knob.name, knob.space, scaled, knob.unit, knob.range, knob.window, knob.attribute)
+        plane = torch.linalg.qr(torch.randn((math.prod(space.shape), 2), generator=random)).Q.T
+        centres = torch.stack([plane @ values.mean(0) * (not space.isotropic) for values in met.values])
+        planes = plane.reshape(2, *space.shape).expand(len(centres), 2, *space.shape)
+        whole = (planes, centres) if met.edges else (planes[0], centres[0])
+        return replace(knob, plane=whole[0], centre=whole[1], edges=met.edges)
+    direction, far = torch.randn(space.shape, generator=random), max(knob.range, key=abs)
+    situated, lengths = given(knob, latent.to("cpu").values), []
+    for values, interval in zip(met.values, list(pairwise(met.edges)) or [WHOLE_WAY], strict=True):
+        here = situated.at(interval) if isinstance(situated, Changing) else situated
+        moved = here.displacement(values.reshape(-1, *space.shape), torch.full((len(values),), far))
+        lengths.append(moved.flatten(1).norm(dim=1).mean() / abs(far) / direction.norm())
+    scaled = torch.stack([length * direction for length in lengths])
+    line = scaled if met.edges else scaled[0]
+    return LinearKnob(knob.name, knob.space, line, knob.unit, knob.range, knob.window, knob.attribute, edges=met.edges)

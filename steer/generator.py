@@ -379,20 +379,19 @@ class Generator:
 
         Raises:
             UnknownName: there is no such space.
-            BadInput: as in `decode`; or the latent is an inverted picture, whose way is stored without the values.
+            BadInput: as in `decode`.
         """
         self.space(space)
         steering, sampler = self._checked(steering, latent), self.sampler_of(latent, sampler)
-        if latent.anchor is not None and latent.anchor.states:
-            raise BadInput("values along the way of an inverted picture are those of latent.without_anchor()")
         stages = self.backend.stages(latent, sampler)
         pictures, values = [], []
         for rows in self._chunks(len(latent), chunk):
             part = latent.rows(rows)
-            watch = Watch(steering.rows(rows, len(latent)).given(part), space)
+            turns = steering.rows(rows, len(latent)).given(part)
+            way, watch = Way(self.backend, part, turns, stages), Watch(turns, space)
             state = self.backend.begin(part, sampler)
             for stage in stages:
-                state = self.backend.advance(state, stage, watch)
+                state = way.advance(state, stage, watch, look=True)
             pictures.append(self.backend.picture(state))
             values.append(torch.stack(watch.seen, 1))
         met = tuple(stage for stage in stages if space in stage.spaces)

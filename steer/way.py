@@ -34,12 +34,12 @@ class Way:
         """Whether there are stored states to keep to."""
         return self._anchor is not None and bool(self._anchor.states)
 
-    def advance(self, state: State, stage: Stage, steering: SteeringCall) -> State:
-        """Return the state after a stage."""
+    def advance(self, state: State, stage: Stage, steering: SteeringCall, *, look: bool = False) -> State:
+        """Return the state after a stage; one that is stored whole is only run to ``look`` at what passes in it."""
         if self._anchor is None or not self.stored:
             return self._backend.advance(state, stage, steering)
         touched = self._touched[stage.index]
-        if not bool(touched.any()):
+        if not look and not bool(touched.any()):
             return replace(state, tensors={**state.tensors, **self._anchor.after(stage.index)})
         landed = self._backend.advance(state, stage, steering)
         return replace(landed, tensors=self._anchor.corrected(landed.tensors, stage.index, touched))

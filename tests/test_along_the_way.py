@@ -6,9 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 from mixture import SHAPE, diffuser
+from sklearn import decomposition
+from tiny_diffusion import tiny_ddim
 from torch import Tensor
 
 import steer
+from steer.directions.pca import PCA
+from steer.directions.probe import Probe
 from steer.errors import BadInput, UnknownName
 from steer.knob import LinearKnob, RingKnob, load_knobs
 from steer.recipe import Recipe
@@ -107,12 +111,15 @@ class TestTraces:
         trace = generator.trace(generator.sample([3]), "noise")
         assert trace.values.shape == (1, 1, *SHAPE)
 
-    def test_what_is_not_there_and_stored_ways_are_refused(self, generator):
+    def test_on_a_stored_way_they_hold_what_the_stored_states_lead_to(self, generator):
+        found = generator.invert(torch.rand(1, 3, 4, 4), method="ddim").latent
+        trace = generator.trace(found, "guess")
+        assert torch.equal(trace.pictures, generator.decode(found))
+        assert torch.equal(trace.values[:, 7], generator.observe(found, "guess", stage=7))
+
+    def test_a_space_that_is_not_there_is_refused(self, generator):
         with pytest.raises(UnknownName):
             generator.trace(generator.sample([0]), "layer:0")
-        found = generator.invert(torch.rand(1, 3, 4, 4), method="ddim")
-        with pytest.raises(BadInput, match="without_anchor"):
-            generator.trace(found.latent, "guess")
 
 
 class TestUsualSamplers:
@@ -146,3 +153,84 @@ class TestUsualSamplers:
     def test_a_generator_without_a_choice_refuses_one(self):
         with pytest.raises(BadInput, match="'aviary' makes a picture in one go"):
             steer.load_generator("aviary").with_sampler(steer.Sampler(3))
+
+
+class TestFindersAlongTheWay:
+    def test_components_of_each_stage_are_those_of_its_covariance_in_one_order_and_sign(self, generator):
+        sampler = steer.Sampler(3)
+        finder = PCA("guess", "guess", components=3, samples=200, sampler=sampler, tolerance=0.0)
+        knobs = finder.find(generator)
+        values = generator.trace(generator.sample(range(10_000_000, 10_000_200)), "guess", sampler=sampler).values
+        stages = generator.backend.stages(generator.sample([0]), sampler)
+        assert knobs["pc0"].edges == (0.0, *(stage.interval[1] for stage in stages))
+        for part in range(values.shape[1]):
+            exact = torch.from_numpy(decomposition.PCA(3).fit(values[:, part].flatten(1).numpy()).components_)
+            found = torch.stack([knob.direction[part].flatten() for knob in knobs.values()])
+            cosines = torch.nn.functional.cosine_similarity(found[:, None], exact[None], dim=2).abs()
+            assert cosines.max(1).values.min() > 0.99  # the same components, whatever their order
+        for knob in knobs.values():
+            neighbours = torch.nn.functional.cosine_similarity(
+                knob.direction[1:].flatten(1), knob.direction[:-1].flatten(1)
+            )
+            assert neighbours.min() > 0
+        assert len(knobs.report["along_the_way"]["alignment"]) == values.shape[1] - 1
+
+    def test_a_part_of_the_way_is_looked_at_and_turned_in_alone(self, generator):
+        sampler = steer.Sampler(10)
+        knob = PCA("guess", "guess", 1, samples=100, sampler=sampler, at=(0.4, 0.7)).find(generator)["pc0"]
+        assert knob.window == steer.Window(0.4, 0.7)
+        assert knob.edges == pytest.approx((0.4, 0.5, 0.6, 0.7))
+        shared = PCA("guess", "guess", 1, samples=100, sampler=sampler, per_stage=False).find(generator)["pc0"]
+        assert shared.edges == ()
+        assert shared.direction.shape == SHAPE
+
+    def test_a_probe_finds_what_brightens_in_every_stage_and_serves_other_numbers_of_steps(self, generator):
+        def left(pictures: Tensor) -> Tensor:
+            return pictures[:, :, :, :2].mean((1, 2, 3))
+
+        knob = Probe("left", "guess", 300, left, sampler=steer.Sampler(5)).find(generator)["left"]
+        assert len(knob.edges) == len(knob.direction) + 1
+        scores = knob.provenance.scores
+        assert max(scores["along_the_way"]["r2"]) == scores["r2"] > 0.95  # the last guess is the picture
+        assert knob.provenance.options["sampler"]["steps"] == 5
+        latent = generator.sample(range(30))
+        for steps in (5, 20):
+            sampler = steer.Sampler(steps)
+            plain, turned = (
+                left(generator.decode(latent, turns, sampler=sampler))
+                for turns in (None, steer.Steering([(knob, 1.0)]))
+            )
+            assert float((turned > plain).float().mean()) == 1.0
+
+    def test_a_ring_found_in_inner_values_turns_about_their_mean(self, generator):
+        def angle(pictures: Tensor) -> Tensor:
+            halves = pictures[:, 0, :, :2].mean((1, 2)), pictures[:, 0, :, 2:].mean((1, 2))
+            return torch.rad2deg(torch.atan2(*(half - half.mean() for half in halves)))
+
+        knob = Probe("angle", "guess", 300, angle, kind="circular", at=(0.9, 1.0)).find(generator)["angle"]
+        values = generator.trace(
+            generator.sample(range(500_000_000, 500_000_300)), "guess", sampler=generator.draft
+        ).values
+        whole = values[:, -len(knob.centre) :] if knob.edges else values[:, -1:]
+        for part in range(whole.shape[1]):
+            here = knob.at(whole_interval(knob, part))
+            middle = here.plane.flatten(1) @ whole[:, part].flatten(1).mean(0)
+            torch.testing.assert_close(here.centre, middle, atol=1e-4, rtol=1e-3)
+            assert here.centre.norm() > 0.01
+
+    def test_a_space_that_never_changes_is_refused(self, tmp_path):
+        model = tiny_ddim(levels=2)
+        with pytest.raises(BadInput, match="'strength' is the same in all samples"):
+            Probe("brightness", "strength", 100).find(model)
+        with pytest.raises(BadInput, match="'strength' never changes"):
+            PCA("strength", "strength", samples=100).find(model)
+
+    def test_what_is_no_part_of_the_way_and_a_choice_that_is_not_there_are_refused(self, generator):
+        with pytest.raises(BadInput, match="within 0 to 1"):
+            PCA("guess", "guess", samples=100, at=(0.5, 0.2)).find(generator)
+        with pytest.raises(BadInput, match="no choice of steps"):
+            PCA("factors", "factors", sampler=steer.Sampler(3)).find(steer.load_generator("aviary"))
+
+
+def whole_interval(knob: RingKnob, part: int) -> tuple[float, float]:
+    return (knob.edges[part], knob.edges[part + 1]) if knob.edges else (0.9, 1.0)

@@ -124,6 +124,18 @@ def test_an_inverted_photograph_is_steered_by_the_same_knobs(folder, made):
     made("walk", "model", "--picture", "f.png", *knob, "--seconds", "0.4", "--fps", "5", "--out", "w.gif")
 
 
+def test_a_probe_of_the_bottleneck_gives_a_knob_that_a_scorecard_judges(folder, made):
+    words = ("--space", "bottleneck", "--attribute", "brightness", "--option", "samples=100", "--steps", "1")
+    found = json.loads(made("find", "probe", "model", *words, "--out", "k.safetensors", "--json"))
+    (knob,) = found["knobs"]
+    assert (knob["name"], knob["space"], knob["options"]["sampler"]["steps"]) == ("brightness", "bottleneck", 1)
+    assert len(knob["scores"]["along_the_way"]["r2"]) == 2  # one step, and the low level below it
+    card = made("measure", "knobs", "model", "--knobs", "k.safetensors", "--count", "8", "--steps", "1")
+    assert "brightness" in card
+    assert "random directions" in card
+    made("strip", "model", "--seeds", "0", "--knob", "brightness", "--knobs", "k.safetensors", "--out", "s.png")
+
+
 def test_unknown_words_are_used_as_far_as_known_and_said_once(folder, run):
     words = ("sample", "model", "--seeds", "0-3", "--prompt", "a majestic owl", "--steps", "1", "--out", "s.png")
     code, out, errors = run(*words)

@@ -1,5 +1,7 @@
 """Obedience: a generator that draws what it is asked for scores high, one that does not scores like chance."""
 
+import json
+
 import pytest
 import torch
 
@@ -9,8 +11,9 @@ from steer.generator import Generator
 from steer.generators.aviary.factors import sample_factors
 from steer.generators.aviary.obedience import Obedience, captions_obeyed, captions_of, measure_obedience, overlap
 from steer.generators.aviary.renderer import render
-from steer.generators.ddim import DDIM, DDIMConfig
+from steer.generators.ddim import DDIM, DDIMConfig, write_model
 from steer.generators.diffusion.network import DenoisingNetwork
+from steer.generators.diffusion.words import split
 from steer.generators.training.ddim import DDIMTraining
 from steer.registry import load_measurer
 
@@ -60,6 +63,19 @@ def test_a_generator_is_asked_for_all_it_can_be_asked_for() -> None:
     assert all(0 <= share <= 1 for share in measured.shares.values())
     assert measured.to_json()["captions"] == 3
     assert len(measured.rows()) == len(measured.shares)
+
+
+def test_the_command_prints_what_is_obeyed(made, tmp_path) -> None:
+    torch.manual_seed(0)
+    words = tuple(sorted({word for caption in captions_of(BIRDS) for word in split(caption)}))
+    shape = DDIMTraining(channels=(32, 32)).network(words, drawing=True)
+    config = DDIMConfig({"prediction_type": "v_prediction", "num_train_timesteps": 4}, measurer="aviary-judge")
+    write_model(tmp_path, DenoisingNetwork(shape), config)
+    asked = ("measure", "obedience", tmp_path, "--captions", "2", "--drawings", "1", "--steps", "1")
+    measured = json.loads(made(*asked, "--json"))
+    assert (measured["captions"], measured["drawings"]) == (2, 1)
+    assert {"species", "hue", "sketch", "layout"} <= set(measured)
+    assert "share of 2 captions" in made(*asked)
 
 
 def test_a_generator_that_cannot_be_asked_is_refused() -> None:

@@ -47,19 +47,18 @@ def find(
     from steer.knob import KnobSet, load_knobs
     from steer.registry import load_finder, load_generator, options_of
 
-    types = options_of(finder)
+    types, sampler = options_of(finder), read_sampler(steps)
     request = Request(label, [prompt] if prompt is not None else None, sketch, layout, guidance, strength)
     named = {
         "attribute": tuple(attribute) if attribute and len(attribute) > 1 else attribute and attribute[0],
         "observe": observe,
         "space": space,
         "condition": request.given or None,
-        "sampler": read_sampler(steps),
     }
     options = read_options(option, types, named, f"the finder '{finder}'")
     check_out(out, TENSORS)
     kept = load_knobs(out) if add and out.is_file() else KnobSet({})
-    model = load_generator(generator, device)
+    model = load_generator(generator, device).with_sampler(sampler)
     if request.given:
         asked = model.entries(request.condition(model, 1), 1)
         options["condition"] = {name: entry for name, (entry,) in asked.items()}

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from steer.apps.commands import typed
-from steer.apps.commands.reading import read_knob, read_knobs
+from steer.apps.commands.reading import read_knob, read_knobs, read_sampler
 from steer.apps.commands.writing import (
     FIGURES,
     PICTURES,
@@ -31,6 +31,7 @@ def knobs_(
         int, typer.Option(metavar="N", help="How many samples to judge on; no finder ever saw them.")
     ] = 64,
     seeds: Annotated[str | None, typer.Option(hidden=True)] = None,
+    steps: typed.Steps = None,
     figure: Annotated[Path | None, typer.Option(metavar="FILE", help="Also draw it: .png, .pdf or .svg")] = None,
     table: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Also write every number with its interval: .csv")
@@ -54,8 +55,8 @@ def knobs_(
         raise BadInput(f"--seeds lists seeds everywhere else; how many to judge on is said by --count {seeds}")
     check_out(figure, FIGURES)
     check_out(table, TABLES)
-    judge = load_measurer(by) if by is not None else None
-    model = load_generator(generator, device)
+    judge, sampler = load_measurer(by) if by is not None else None, read_sampler(steps)
+    model = load_generator(generator, device).with_sampler(sampler)
     given = read_knobs(knobs, model)
     fitting = KnobSet({name: read_knob(name, given, model, insist) for name in given}, given.report)
     with progress("judging") as report:
@@ -134,3 +135,29 @@ def inversion(
     say_table(*measured.table())
     unturned = "comes back bit for bit" if measured.zero_turn_bit_exact else "comes back as the latent draws it"
     say(f"Where nothing is turned, an inverted picture {unturned}.")
+
+
+@measure.command("obedience")
+def obedience(
+    generator: typed.GeneratorName,
+    captions: Annotated[int, typer.Option(metavar="N", help="How many captions to ask for.")] = 500,
+    drawings: Annotated[int, typer.Option(metavar="N", help="How many sketches, and how many layouts.")] = 200,
+    steps: typed.Steps = None,
+    device: typed.Device = "auto",
+    as_json: typed.Json = False,
+) -> None:
+    """Measure whether birds come as they were asked for: by captions, and by sketches and layouts to follow.
+
+    Example: steer measure obedience runs/ddim/model --captions 100 --drawings 40 --steps 20
+    """
+    from steer.generators.aviary.obedience import measure_obedience
+    from steer.registry import load_generator
+
+    sampler = read_sampler(steps)
+    model = load_generator(generator, device).with_sampler(sampler)
+    with progress("asking") as report:
+        measured = measure_obedience(model, captions=captions, drawings=drawings, progress=report)
+    if as_json:
+        say_json(measured.to_json())
+    else:
+        say_table(("asked for", "obeyed", "measured"), measured.rows())
