@@ -18,16 +18,17 @@ class Waiting:
     Args:
         name: the beginning of the components' ids.
         doing: what is being done, such as "Inverting".
+        stop: the word on the button that stops it.
     """
 
-    def __init__(self, name: str, doing: str) -> None:
-        self._name, self._doing = name, doing
+    def __init__(self, name: str, doing: str, stop: str = "Cancel") -> None:
+        self._name, self._doing, self._word = name, doing, stop
 
     def lay_out(self) -> None:
         """Make the components."""
         with gr.Row(elem_id=f"{self._name}-job", elem_classes="job"):
             self._bar = gr.HTML("", elem_id=f"{self._name}-progress", min_height=0)
-            self._stop = gr.Button("Cancel", size="sm", visible=False, elem_id=f"{self._name}-cancel", min_width=0)
+            self._stop = gr.Button(self._word, size="sm", visible=False, elem_id=f"{self._name}-cancel", min_width=0)
 
     @property
     def parts(self) -> list[Any]:

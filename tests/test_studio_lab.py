@@ -1,0 +1,92 @@
+"""The tab Lab as a person meets it: every test looks at pixels or values."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from browsing import page_of, pictures, wait_until
+from serving import served
+
+import steer
+from steer.apps.filming import reverse
+from steer.apps.session import Session
+from steer.pictures import to_images, to_pictures
+from steer.recipe import Recipe
+
+pytestmark = pytest.mark.browser
+
+GENERATOR = "aviary"
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with served(GENERATOR) as where:
+        yield where
+
+
+@pytest.fixture
+def page(browser: Any, address: str) -> Iterator[Any]:
+    with page_of(browser, address, "Lab", accept_downloads=True) as page:
+        yield page
+
+
+def choose(page: Any, where: str, number: str) -> None:
+    box = page.locator(f"{where} input")
+    box.fill(number)
+    box.press("Enter")
+
+
+def learn(page: Any, beta: str, rate: str) -> None:
+    choose(page, "#lab-beta", beta)
+    choose(page, "#lab-rate", rate)
+    page.locator("#lab-target label").nth(1).click()
+    page.locator("#lab-start").click()
+
+
+def course(page: Any) -> dict[str, str]:
+    found = page.locator("#lab-view .course")
+    return dict(found.evaluate("each => ({...each.dataset})")) if found.count() else {}
+
+
+def test_a_film_shows_every_moment_and_is_saved_with_its_recipe(page: Any, tmp_path: Path) -> None:
+    page.locator("#film-reverse").click()
+    page.locator("#film-save").wait_for()
+    moments = list(reverse(Session(GENERATOR).setting, 30).process.moments())
+    wanted = to_pictures(to_images(torch.cat([moment.picture for moment in moments])))
+    assert torch.cat(pictures(page, "#film-view")).equal(wanted)
+    slider = page.get_by_label("moment of the film")
+    slider.focus()
+    slider.press("Home")
+    assert page.locator("#film-view .moment:visible").get_attribute("data-name") == moments[0].name
+    with page.expect_download() as download:
+        page.locator("#film-save").click()
+    download.value.save_as(tmp_path / "film.webp")
+    film = Recipe.load(tmp_path / "film.webp").to_film(steer.load_generator(GENERATOR))
+    assert torch.equal(list(film.process.moments())[-1].picture, moments[-1].picture)
+
+
+def test_a_high_rate_diverges_before_the_eyes_and_says_so(page: Any) -> None:
+    learn(page, "0.03", "3")
+    wait_until(page, lambda: course(page).get("diverged") == "true", "divergence")
+    assert "diverged" in page.locator("#lab-view [role=alert]").inner_text()
+
+
+def test_learning_lowers_the_loss_until_it_is_stopped(page: Any) -> None:
+    learn(page, "0.03", "0.2")
+    wait_until(page, lambda: course(page).get("step") == "0" or "average" in course(page), "the first picture")
+    first = float(course(page)["average"])
+    wait_until(page, lambda: float(course(page)["average"]) < 0.7 * first, "a lower loss")
+    page.locator("#learn-cancel").click()
+    page.locator("#learn-cancel").wait_for(state="hidden")
+    stopped = course(page)["step"]
+    page.wait_for_timeout(1500)
+    assert course(page)["step"] == stopped
+    assert int(stopped) < 600
+
+
+def test_a_number_that_is_none_is_said_in_plain_words(page: Any) -> None:
+    learn(page, "much", "0.2")
+    wait_until(page, lambda: "'much'" in page.locator("body").inner_text(), "the mistake")
+    assert course(page) == {}
