@@ -16,6 +16,7 @@ from steer.apps.commands.dial import dial
 from steer.apps.commands.doctor import doctor
 from steer.apps.commands.film import film
 from steer.apps.commands.find import find
+from steer.apps.commands.importing import import_
 from steer.apps.commands.invert import invert
 from steer.apps.commands.list import knobs, list_
 from steer.apps.commands.match import match
@@ -50,6 +51,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 app.command(name="list")(list_)
+app.command(name="import")(import_)
 for verb in (sample, invert, find, tune, knobs, strip, dial, match, render, walk, film):
     app.command()(verb)
 app.add_typer(measure, name="measure")

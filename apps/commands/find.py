@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from steer.apps.commands import typed
-from steer.apps.commands.list import describe, say_knobs
+from steer.apps.commands.list import say_found
 from steer.apps.commands.reading import Request, read_options, read_sampler
-from steer.apps.commands.writing import TENSORS, check_out, progress, say_json, say_written
+from steer.apps.commands.writing import TENSORS, check_out, progress
 
 
 def find(
@@ -66,9 +66,4 @@ def find(
     with progress("finding") as report:
         found = chosen.find(model, progress=report)
     (kept | found).save(out)
-    if as_json:
-        knobs = [describe(knob) for knob in found.values()]
-        say_json({"out": str(out), "generator": model.name, "knobs": knobs, "report": dict(found.report)})
-    else:
-        say_knobs(found)
-        say_written(out, f"{len(found)} knob{'s' if len(found) != 1 else ''} of {model.name}")
+    say_found(found, out, model.name, as_json)

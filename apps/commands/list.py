@@ -10,7 +10,7 @@ import typer
 
 from steer.apps.commands.reading import read_knobs
 from steer.apps.commands.typed import Device, Json
-from steer.apps.commands.writing import say_json, say_table
+from steer.apps.commands.writing import say_json, say_table, say_written
 from steer.errors import UnknownName
 
 if TYPE_CHECKING:
@@ -146,3 +146,13 @@ def say_knobs(found: "KnobSet") -> None:
         turned = f"{low:+.3g}{mark} to {high:+.3g}{mark}"
         rows.append((knob.name, turned, knob.space, knob.attribute or "", knob.provenance.finder, scores))
     say_table(("knob", "range", "space", "attribute", "found by", "scores"), rows)
+
+
+def say_found(found: "KnobSet", out: Path, generator: str, as_json: bool) -> None:
+    """Print what was found and which file it was written to."""
+    if as_json:
+        knobs = [describe(knob) for knob in found.values()]
+        say_json({"out": str(out), "generator": generator, "knobs": knobs, "report": dict(found.report)})
+    else:
+        say_knobs(found)
+        say_written(out, f"{len(found)} knob{'s' if len(found) != 1 else ''} of {generator}")
