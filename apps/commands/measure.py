@@ -161,3 +161,32 @@ def obedience(
         say_json(measured.to_json())
     else:
         say_table(("asked for", "obeyed", "measured"), measured.rows())
+
+
+@measure.command("drafts")
+def drafts(
+    generator: typed.GeneratorName,
+    knobs: typed.KnobFile = None,
+    count: Annotated[int, typer.Option(metavar="N", help="How many samples to compare.")] = 16,
+    steps: typed.Steps = None,
+    insist: typed.Insist = False,
+    device: typed.Device = "auto",
+    as_json: typed.Json = False,
+) -> None:
+    """Measure how nearly a draft of few steps shows the final picture, and whether knobs do the same in both.
+
+    Example: steer measure drafts runs/ddim/model --knobs hue.safetensors
+    """
+    from steer.directions.drafts import measure_drafts
+    from steer.registry import load_generator, shipped_knobs
+
+    sampler = read_sampler(steps)
+    model = load_generator(generator, device)
+    given = read_knobs(knobs, model) if knobs is not None else shipped_knobs(model)
+    fitting = {name: read_knob(name, given, model, insist) for name in given}
+    with progress("comparing") as report:
+        measured = measure_drafts(model, fitting, samples=count, draft=sampler, progress=report)
+    if as_json:
+        say_json(measured.to_json())
+    else:
+        say_table(*measured.table())
