@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from steer.directions.bootstrap import LEVEL
-from steer.errors import BadInput
-from steer.files import atomic_path
+from steer.directions.page import FADED, INK, PAPER, SOFT, WARM, blank_page, check_page, plain, save_page, spoken
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,9 +17,7 @@ if TYPE_CHECKING:
 
     from steer.directions.scorecard import KnobScore, Scorecard
 
-PAPER, INK, FADED, SOFT, WARM = "#faf9f6", "#343338", "#7c7a80", "#e4e1da", "#c8553d"
 LEAKAGE = (PAPER, "#f0d3b0", "#e39b6b", WARM, "#7d2a2a")
-SUFFIXES = (".pdf", ".png", ".svg")
 UNITS: Mapping[str, str] = {"sigma": "σ", "degree": "degrees"}
 
 COLUMNS = 4
@@ -36,17 +33,11 @@ def draw_page(card: "Scorecard", path: str | Path) -> None:
     Raises:
         BadInput: the folder cannot be written, or the suffix is another.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise BadInput(f"'{path.name}': a scorecard is drawn as one of {', '.join(SUFFIXES)}")
+    check_page(path)
     rows = math.ceil(len(card.knobs) / COLUMNS)
     map_height = CELL_HEIGHT * (len(card.knobs) + 1)
     height = 0.8 + rows * CURVE_STEP + 1.0 + map_height + 0.3
-    page = Figure(figsize=(WIDTH, height), facecolor=PAPER)
-    FigureCanvasAgg(page)
+    page = blank_page(WIDTH, height)
 
     def axes(left: float, top: float, wide: float, high: float) -> "Axes":
         """Return axes at a place counted from the top left corner."""
@@ -66,8 +57,7 @@ def draw_page(card: "Scorecard", path: str | Path) -> None:
         _curve(axes(MARGIN + column * step, 1.35 + row * CURVE_STEP, step - 0.4, CURVE_HEIGHT), knob, limit)
     top = 0.8 + rows * CURVE_STEP + 1.0
     _heat_map(axes(LABELS, top, WIDTH - LABELS - 0.2, map_height), card)
-    with atomic_path(path) as temporary:
-        page.savefig(temporary, dpi=150, facecolor=PAPER)
+    save_page(page, path)
 
 
 def _beside(knob: "KnobScore") -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
@@ -86,7 +76,7 @@ def _curve(place: "Axes", knob: "KnobScore", limit: float) -> None:
     """
     from matplotlib.collections import LineCollection
 
-    _plain(place)
+    plain(place)
     place.axhline(0, color=SOFT, linewidth=0.8)
     place.axvline(0, color=SOFT, linewidth=0.8)
     amounts = knob.swept.amounts
@@ -108,14 +98,14 @@ def _curve(place: "Axes", knob: "KnobScore", limit: float) -> None:
 
 def _captions(knob: "KnobScore") -> tuple[str, str, str]:
     """Return the lines above a curve: the knob, how well it tells its target, what else it does."""
-    target = "" if knob.name == knob.target.name else f" → {_spoken(knob.target.name)}"
+    target = "" if knob.name == knob.target.name else f" → {spoken(knob.target.name)}"
     low, high = knob.intervals["r2"]
     true = f", true {knob.truth.r2:.2f}" if knob.truth else ""
     down, up = knob.figures.reach
     ring = knob.details["winding"]
     last = f"once round {ring['winding']:.0%}" if ring else f"reach {down:.1f}, {up:.1f}"
     return (
-        f"{_spoken(knob.name)}{target}",
+        f"{spoken(knob.name)}{target}",
         f"r² {knob.figures.r2:.2f} ({low:.2f}–{high:.2f}){true}",
         f"leaks {knob.figures.leakage_worst:.2f}   realism {knob.realism:.0%}   {last}",
     )
@@ -143,14 +133,14 @@ def _heat_map(place: "Axes", card: "Scorecard") -> None:
     rows.append(("random directions", card.random_baseline.leakage))
     leakage = np.array([[row.get(name, np.nan) for name in names] for _, row in rows])
     colours = LinearSegmentedColormap.from_list("leakage", LEAKAGE)
-    _plain(place)
+    plain(place)
     place.imshow(np.ma.masked_invalid(leakage), cmap=colours, vmin=0, vmax=1, aspect="auto")
     for (row, column), value in np.ndenumerate(leakage):
         text = f"{value:.2f}" if np.isfinite(value) else "–"
         shade = PAPER if value > 0.6 else FADED if not value >= 0.05 else INK
         place.text(column, row, text, ha="center", va="center", color=shade, fontsize=8.5)
-    place.set_xticks(range(len(names)), [_spoken(name).replace(" ", "\n") for name in names])
-    place.set_yticks(range(len(rows)), [_spoken(name) for name, _ in rows])
+    place.set_xticks(range(len(names)), [spoken(name).replace(" ", "\n") for name in names])
+    place.set_yticks(range(len(rows)), [spoken(name) for name, _ in rows])
     place.set_xticks(np.arange(len(names) - 1) + 0.5, minor=True)
     place.set_yticks(np.arange(len(rows) - 1) + 0.5, minor=True)
     place.grid(which="minor", color=PAPER, linewidth=2.5)
@@ -160,15 +150,3 @@ def _heat_map(place: "Axes", card: "Scorecard") -> None:
     place.tick_params(axis="both", labelsize=8.5, labelcolor=INK)
     caption = "Leakage: how much of each attribute changes for one spread of change in the target"
     place.text(0, 1 + 0.55 / (CELL_HEIGHT * len(rows)), caption, transform=place.transAxes, color=INK, fontsize=11)
-
-
-def _spoken(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _plain(place: "Axes") -> None:
-    """Leave out the box and fade the ticks."""
-    place.set_facecolor(PAPER)
-    for side in place.spines.values():
-        side.set_visible(False)
-    place.tick_params(colors=FADED, labelsize=8, length=2)

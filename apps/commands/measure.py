@@ -76,6 +76,33 @@ def knobs_(
                 say_written(path, what)
 
 
+@measure.command("compare")
+def compare_(
+    cards: Annotated[
+        list[Path], typer.Argument(metavar="CARD.json…", help="What 'steer measure knobs --json' printed, two or more.")
+    ],
+    figure: Annotated[Path | None, typer.Option(metavar="FILE", help="Also draw it: .png, .pdf or .svg")] = None,
+    as_json: typed.Json = False,
+) -> None:
+    """Lay the scorecards of several generators side by side: for each attribute the best knob of each.
+
+    Example: steer measure compare biggan.json ddim.json --figure both.png
+    """
+    from steer.directions.comparison import compare, load_card
+
+    check_out(figure, FIGURES)
+    comparison = compare([load_card(card) for card in cards])
+    if as_json:
+        say_json(comparison.to_json())
+    else:
+        heading, *rows = comparison.table()
+        say_table(heading, rows)
+    if figure is not None:
+        comparison.figure(figure)
+        if not as_json:
+            say_written(figure, "the same as a figure")
+
+
 @measure.command("quality")
 def quality(
     generator: typed.GeneratorName,

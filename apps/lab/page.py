@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from steer.apps.lab.experiment import LEVELS, WATCHED, Experiment, Snapshot
-from steer.directions.scorecard_page import FADED, INK, PAPER, SOFT, WARM
+from steer.directions.page import FADED, INK, PAPER, SOFT, WARM
 from steer.pictures import sheet
 
 if TYPE_CHECKING:
