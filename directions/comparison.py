@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 SHADES = (WARM, COOL, "#6b8e4e", "#8a5a9c", INK)
 COLUMNS = 4
-WIDTH, MARGIN, STEP, CURVE = 11.0, 0.5, 2.1, 1.3
+WIDTH, MARGIN, STEP, CURVE = 11.0, 0.5, 1.9, 1.3
 # All in inches.
 
 NEEDED = ("name", "attribute", "finder", "r2", "leakage_mean", "reach", "amounts", "response", "intervals")
@@ -72,7 +72,7 @@ class Comparison:
         check_page(path)
         rows = math.ceil(len(self.best) / COLUMNS)
         below = 0.3 * len(self.best) + 0.6
-        height = 1.0 + rows * STEP + 0.6 + below
+        height = 1.0 + rows * STEP + 0.2 + below
         page = blank_page(WIDTH, height)
         page.text(MARGIN / WIDTH, 1 - 0.35 / height, "The same knob on several generators", color=INK, fontsize=15)
         for number, name in enumerate(self.names):
@@ -99,7 +99,7 @@ class Comparison:
             place.fill_between(way, low, high, color=shade, alpha=0.2, linewidth=0)
             place.plot(way, entry["response"], color=shade, linewidth=2)
         place.set_title(spoken(attribute), color=INK, fontsize=10, loc="left")
-        place.set_xticks([0, 1], ["lowest", "highest amount"])
+        place.set_xticks([0, 1], ["lowest", "highest"])
 
     def _dots(self, place: "Axes", figure: str, title: str) -> None:
         """Draw one figure of every attribute and generator, with its interval."""
