@@ -121,7 +121,8 @@ def test_dreams_are_drawn_towards_the_true_pictures_next_to_them() -> None:
     def grey(images: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         return torch.full_like(images, 0.5), torch.ones_like(images[:, :1])
 
-    dreaming = replace(SMALL, steps=60, judging_from=0.0, learning_rate=4e-3, adversarial=0.0, trueness=20.0)
+    nothing_else = {"adversarial": 0.0, "matching": 0.0, "recovery": 0.0}
+    dreaming = replace(SMALL, steps=60, judging_from=0.0, learning_rate=4e-3, trueness=20.0, **nothing_else)
     run = Trainer(dreaming, discs(), RandomFeatures(16).features, truth=grey)
     untrue = [run.step()["untruth"] for _ in range(60)]
     assert sum(untrue[-5:]) < 0.7 * sum(untrue[:5])

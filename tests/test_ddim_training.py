@@ -96,7 +96,7 @@ def test_training_on_a_folder_ends_in_a_model_that_loads(tmp_path: Path, folder:
     config = replace(SMALL, data=str(folder))
     model = train_ddim(config, tmp_path / "run")
     generator = steer.load_generator(model, device="cpu")
-    assert set(generator.conditions) == {"prompt"}
+    assert set(generator.conditions) == {"prompt", "guidance"}
     latent = generator.sample([0, 1], condition={"prompt": "red disc"})
     pictures = generator.decode(latent, sampler=steer.Sampler(steps=3))
     assert pictures.shape == (2, 3, 16, 16)

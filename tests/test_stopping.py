@@ -7,6 +7,9 @@ import time
 
 import pytest
 
+HEED = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+"""Undoes what a shell does to a program in the background: it has Ctrl-C ignored."""
+
 STOPPED_AT_AN_IMPORT = """
 import os, signal, sys
 
@@ -22,20 +25,24 @@ sys.exit(main())
 
 
 def test_the_keyboard_stops_a_command_with_one_line_while_it_is_still_importing():
-    done = subprocess.run([sys.executable, "-c", STOPPED_AT_AN_IMPORT], capture_output=True, text=True)
+    program = HEED + STOPPED_AT_AN_IMPORT
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr == "steer: stopped; nothing half-written is left\n"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_stopped_film_leaves_no_file(tmp_path, number, code):
-    program = "import sys; from steer.apps.start import main; sys.exit(main())"
+    program = HEED + "import sys; from steer.apps.start import main; sys.exit(main())"
     words = ["walk", "aviary", "--knob", "hue", "--seeds", "0", "--seconds", "600", "--out", str(tmp_path / "f.gif")]
     with subprocess.Popen([sys.executable, "-c", program, *words], stderr=subprocess.PIPE, text=True) as filming:
         while not any(path.stat().st_size for path in tmp_path.iterdir()):  # until frames are written
             assert filming.poll() is None
             time.sleep(0.05)
         filming.send_signal(number)
-        _, errors = filming.communicate()
+        try:
+            _, errors = filming.communicate(timeout=120)
+        finally:
+            filming.kill()
     assert (filming.returncode, errors) == (code, "steer: stopped; nothing half-written is left\n")
     assert list(tmp_path.iterdir()) == []

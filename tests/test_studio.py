@@ -191,7 +191,7 @@ def test_the_endpoint_draws_one_seed_at_the_generators_own_size(client: Client) 
         ({"generator": "bigan"}, "no generator named 'bigan'; there are"),
         ({"generator": "/etc"}, "no generator named '/etc'; there are"),
         ({"seeds": [-1]}, "whole numbers from 0 up"),
-        ({"seeds": []}, "at least one"),
+        ({"seeds": []}, "such as [0, 1, 2]"),
         ({"seeds": list(range(65))}, "at most 64"),
         ({"label": "penguin"}, "no label named 'penguin'; there are robin"),
         ({"truncation": -1}, "above 0 and at most 1"),

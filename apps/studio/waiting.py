@@ -42,7 +42,15 @@ class Waiting:
 
     def cancel(self, *starts: Any) -> None:
         """Let the button stop what these events started, waiting or at work."""
-        self._stop.click(self._idle, None, self.parts, cancels=list(starts), queue=False, show_progress="hidden")
+        self._stop.click(
+            self._idle,
+            None,
+            self.parts,
+            cancels=list(starts),
+            queue=False,
+            show_progress="hidden",
+            api_visibility="private",
+        )
 
     def show(
         self, work: Callable[[Progress], Result], also: Callable[[], dict[Any, Any]] = dict
