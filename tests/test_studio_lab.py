@@ -90,3 +90,14 @@ def test_a_number_that_is_none_is_said_in_plain_words(page: Any) -> None:
     learn(page, "much", "0.2")
     wait_until(page, lambda: "'much'" in page.locator("body").inner_text(), "the mistake")
     assert course(page) == {}
+
+
+def test_two_people_teach_each_their_own_denoiser(page: Any, browser: Any, address: str) -> None:
+    with page_of(browser, address, "Lab") as other:
+        learn(page, "0.03", "3")
+        wait_until(page, lambda: course(page).get("diverged") == "true", "divergence")
+        assert course(other) == {}
+        learn(other, "0.0001", "0.2")
+        wait_until(other, lambda: int(course(other).get("step", "0")) >= 10, "ten steps")
+        assert course(other)["diverged"] == "false"
+        assert course(page)["diverged"] == "true"
