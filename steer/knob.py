@@ -15,8 +15,8 @@ from steer.errors import BadInput, BrokenFile, UnknownName
 from steer.files import read_tensors, write_tensors
 from steer.flow import CIRCLE, Response
 
-KNOB_SCHEMA = 2
-"""2 came with knobs that change on the way."""
+KNOB_SCHEMA = 3
+"""2 came with knobs that change on the way, 3 with tensors that knobs share."""
 
 SMALLEST = 1e-12
 
@@ -570,13 +570,21 @@ class KnobSet(Mapping[str, Knob]):
         return f"KnobSet({', '.join(self._knobs) or 'empty'})"
 
     def save(self, path: str | Path) -> None:
-        """Write one safetensors file with a JSON header."""
-        records, tensors = [], {}
+        """Write one safetensors file with a JSON header; a tensor that knobs share is written once."""
+        records, tensors, shared = [], {}, {}
+        first: dict[tuple[int, torch.Size], str] = {}
         for knob in self.values():
             record, parts = knob_to_parts(knob)
             records.append(record)
-            tensors.update({f"{knob.name}/{name}": tensor for name, tensor in parts.items()})
-        write_tensors(path, tensors, {"schema": KNOB_SCHEMA, "kind": "knobs", "knobs": records, "report": self.report})
+            for name, tensor in parts.items():
+                entry = f"{knob.name}/{name}"
+                written = first.setdefault((tensor.data_ptr(), tensor.shape), entry) if tensor.numel() else entry
+                if written == entry:
+                    tensors[entry] = tensor
+                else:
+                    shared[entry] = written
+        header = {"schema": KNOB_SCHEMA, "kind": "knobs", "knobs": records, "shared": shared, "report": self.report}
+        write_tensors(path, tensors, header)
 
     @classmethod
     def load(cls, path: str | Path) -> "KnobSet":
@@ -593,6 +601,7 @@ class KnobSet(Mapping[str, Knob]):
             raise BrokenFile(
                 f"'{path}' has knob schema {header['schema']}, newer than {KNOB_SCHEMA}; update latent-steer"
             )
+        tensors |= {entry: tensors[written] for entry, written in header.get("shared", {}).items()}
         knobs = {}
         for record in header["knobs"]:
             prefix = f"{record['name']}/"
