@@ -29,7 +29,7 @@ test-all: $(VENV)/ready-dev ## run the slow tests too
 	@$(BIN)/python -m pytest -m "not gpu and not browser" $(PYTEST)
 
 browser: $(VENV)/ready-dev ## drive the studio in headless Chromium
-	@$(BIN)/python -m pytest -m browser tests $(PYTEST)
+	@$(BIN)/python -m pytest -m "browser and not slow" tests $(PYTEST)
 
 format: $(VENV)/ready-dev ## lay out the code
 	@$(BIN)/ruff check --quiet --fix-only .

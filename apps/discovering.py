@@ -73,13 +73,13 @@ def _field(name: str, annotation: Any, value: Any, help_line: str, model: Model)
     if (make := _KNOWN.get(name)) is not None:
         return make(name, value, help_line, model)
     types = _types_in(annotation)
+    if get_origin(annotation) is tuple and types == {float}:
+        return Field(name, "pair", ", ".join(f"{each:g}" for each in value or ()), help_line)
     for plain, kind in ((bool, "flag"), (int, "whole"), (float, "number")):
         if types - {NoneType} == {plain}:
             return Field(name, kind, value, help_line)  # type: ignore[arg-type]
     if get_origin(annotation) is Literal:
         return Field(name, "choice", value, help_line, get_args(annotation))
-    if get_origin(annotation) is tuple and types == {float}:
-        return Field(name, "pair", ", ".join(f"{each:g}" for each in value or ()), help_line)
     if Path in types and int in types:
         return Field(name, "examples", "", "Seeds such as 1,2,5-10, or the name of a class.")
     return None

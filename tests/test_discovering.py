@@ -100,3 +100,8 @@ def test_a_strip_runs_over_the_range_on_every_seed(model: Model, size: Candidate
     strip = size.trimmed(0, 2).strip(model)
     assert strip.shape == (21, 3, 64, 64)
     assert strip[7].equal(model.decode(model.generator.sample([1]))[0])
+
+
+def test_a_part_of_the_way_is_asked_for_as_two_numbers(model: Model) -> None:
+    at = {field.name: field for field in fields_of("probe", model)}["at"]
+    assert (at.kind, at.value) == ("pair", "0, 1")
