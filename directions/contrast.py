@@ -23,6 +23,7 @@ from steer.errors import BadInput, UnknownName
 from steer.generator import Generator, Progress
 from steer.inversion import Invertible
 from steer.knob import KnobSet, LinearKnob, Provenance
+from steer.sampler import Sampler
 from steer.seeds import parse_seeds
 from steer.space import Space
 
@@ -73,6 +74,7 @@ class Contrast:
         samples: how many seeds are drawn for words, the same for both sides, where they are met on the way.
         seed: another seed draws others.
         condition: what to ask for with seeds, such as ``{"label": "robin"}``.
+        sampler: steps, for generators that have a choice of them; left out, the generator's draft.
         truncation: see `Generator.sample`.
         measure_ranges: whether to look at pictures for the plausible range.
     """
@@ -85,6 +87,7 @@ class Contrast:
     samples: int = 64
     seed: int = 0
     condition: Mapping[str, str] | None = None
+    sampler: Sampler | None = None
     truncation: float = 1.0
     measure_ranges: bool = True
 
@@ -100,6 +103,7 @@ class Contrast:
         Raises:
             BadInput: a side cannot be understood, the sides are of different kinds, or do not differ in the space.
         """
+        generator = generator.with_sampler(self.sampler or generator.sampler or generator.draft)
         sides = [read_side(side, generator) for side in (self.towards, self.away)]
         if sides[0].kind != sides[1].kind or sides[0].condition != sides[1].condition:
             raise BadInput(f"both sides are seeds, pictures or words, not {sides[0].kind} and {sides[1].kind}")

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from steer.directions.pca import signed
+from steer.directions.components import signed
 from steer.directions.plausible import UNMEASURED, plausible_range
 from steer.directions.readings import deviations
 from steer.errors import BadInput
@@ -79,13 +79,13 @@ class Jacobian:
         Raises:
             BadInput: the picture does not change smoothly with the space, or picture or mask cannot be read.
         """
+        generator = generator.with_sampler(self.sampler or generator.sampler or generator.draft)
         space = generator.space(self.space or next(iter(generator.spaces)))
         if self.components < 1:
             raise BadInput(f"jacobian takes 1 component or more, not {self.components}")
         latent = self._latent(generator)
         mask = read_mask(self.mask, generator.backend.picture_size).to(generator.device)
-        sampler = self.sampler or generator.backend.samplers.get("draft")
-        tangent = Tangent.at(generator, latent, space, Window(*self.window), sampler)
+        tangent = Tangent.at(generator, latent, space, Window(*self.window))
         directions, changes = _largest(tangent, mask, self.components, progress)
         lengths = deviations(generator, space.name, directions.cpu()).float()
         unit = "sigma" if bool((lengths > 0).all()) else "absolute"  # what is never drawn has no spread
@@ -96,7 +96,7 @@ class Jacobian:
             knob = LinearKnob(f"local{index}", space.name, shaped, unit, window=Window(*self.window))
             scores = {"change": round(length * float(changes[index]), 4)}
             if self.mask is not None:
-                scores["outside"] = round(_outside(generator, latent, knob, mask, sampler), 4)
+                scores["outside"] = round(_outside(generator, latent, knob, mask), 4)
             if self.measure_ranges:
                 knob = replace(knob, range=plausible_range(generator, knob, latent=latent))
             origin = Provenance(generator.name, generator.fingerprint, "jacobian", asdict(self), scores)
@@ -161,9 +161,7 @@ class Tangent:
     products: int = 0
 
     @classmethod
-    def at(
-        cls, generator: Generator, latent: Latent, space: Space, window: Window, sampler: Sampler | None
-    ) -> "Tangent":
+    def at(cls, generator: Generator, latent: Latent, space: Space, window: Window) -> "Tangent":
         """Return the tangent at a latent of one row.
 
         Raises:
@@ -173,7 +171,7 @@ class Tangent:
         # Attention in one fused step has no second derivative, which products with the Jacobian itself take.
         with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
             turn = _Offset("offset", space.name, offset[0].detach(), window=window, offset=offset)
-            picture = generator.decode(latent, Steering([(turn, 1.0)]), sampler=sampler)
+            picture = generator.decode(latent, Steering([(turn, 1.0)]))
             if not picture.requires_grad:
                 raise BadInput(f"pictures of '{generator.name}' do not change smoothly with '{space.name}'")
             weights = torch.zeros_like(picture, requires_grad=True)
@@ -243,10 +241,10 @@ def _largest(tangent: Tangent, mask: Tensor, count: int, progress: Progress | No
     return mixes.float() @ basis, (mixes @ inside).norm(dim=1)
 
 
-def _outside(generator: Generator, latent: Latent, knob: LinearKnob, mask: Tensor, sampler: Sampler | None) -> float:
+def _outside(generator: Generator, latent: Latent, knob: LinearKnob, mask: Tensor) -> float:
     """Return the change outside the mask over that inside, for a turn of one unit."""
     with torch.no_grad():
-        plain, turned = generator.decode(latent.rows([0, 0]), Steering([(knob, [0.0, 1.0])]), sampler=sampler)
+        plain, turned = generator.decode(latent.rows([0, 0]), Steering([(knob, [0.0, 1.0])]))
     change = turned - plain
     return float(((1 - mask) * change).norm() / (mask * change).norm().clamp_min(1e-9))
 

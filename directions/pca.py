@@ -8,12 +8,26 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from steer.backend import Sampler, Stage
+from steer.directions.components import (
+    HASHED,
+    Components,
+    Covariance,
+    Estimate,
+    Projection,
+    Regression,
+    Stability,
+    isotropic,
+    largest_angle,
+    normalized,
+    principal,
+    signed,
+)
 from steer.directions.plausible import with_ranges
 from steer.directions.readings import WHOLE_WAY, batches, passed, space_values
 from steer.errors import BadInput
@@ -34,23 +48,6 @@ CLEAR_GAP = 0.05
 """Neighbouring components are told apart where their variances differ by this part."""
 
 
-@dataclass(frozen=True, eq=False)
-class Components:
-    """Directions of a space, those with the largest effect first.
-
-    Attributes:
-        directions: (components, values), each as long as one standard deviation of the space along it.
-        variances: of the observed values along each, all that are known, falling.
-        total: what the shares of the components are taken of.
-        linear_share: how much of the observed variance the turned space explains linearly, 0 to 1.
-    """
-
-    directions: Tensor
-    variances: Tensor
-    total: float
-    linear_share: float
-
-
 @dataclass(frozen=True)
 class PCA:
     """Finds the directions of one space along which another varies most.
@@ -65,6 +62,9 @@ class PCA:
         at: the part of the way to look at and to turn in, for an inner space that is met in many stages.
         per_stage: whether a space that is turned by its own components gets others in each of these stages; else those
             of the mean over them.
+        fit: how what turns a layer is found from samples. "reduced_rank" takes what the turned space explains of the
+            layer, and the components of that; "components" takes those of the layer, whatever causes them, and then
+            what is turned with each, as GANSpace does.
         seed: another seed draws other samples.
         truncation: see `Generator.sample`.
         tolerance: sampling stops when the components turned by less than this many degrees while the number of
@@ -81,6 +81,7 @@ class PCA:
     sampler: Sampler | None = None
     at: tuple[float, float] = WHOLE_WAY
     per_stage: bool = True
+    fit: Literal["reduced_rank", "components"] = "reduced_rank"
     seed: int = 0
     truncation: float = 1.0
     tolerance: float = 2.0
@@ -91,7 +92,10 @@ class PCA:
 
         The report holds the method, the explained variance ratio of each component (its share of the variance that
         the turned space causes linearly), how much of the observed variance that is (``linear_share``), the number
-        of samples, and how many degrees the components turned at each doubling of them.
+        of samples, and how many degrees the components turned at each doubling of them. What was sampled also has
+        ``angle_90``: the 90 % interval, in degrees, by which the component of each rank turns when samples are drawn
+        anew, by bootstrap; where it is large, the component is not to be told from its neighbours. In a space that is
+        met in many stages it is that of the least steady one.
 
         In a space that is met in many stages the components of each are put into the order, and given the sign, of
         those most like them in the stage before (Haas et al., 2024, arXiv 2303.11073, align signs); the report has how
@@ -114,9 +118,9 @@ class PCA:
         options = {**asdict(self), "sampler": asdict(generator.sampler) if generator.sampler else None}
         knobs = {}
         for index in range(len(means)):
-            provenance = Provenance(
-                generator.name, generator.fingerprint, "pca", options, {"explained_variance_ratio": means[index]}
-            )
+            scores = {"explained_variance_ratio": means[index]}
+            scores |= {"angle_90": report["angle_90"][index]} if index < len(report.get("angle_90", ())) else {}
+            provenance = Provenance(generator.name, generator.fingerprint, "pca", options, scores)
             stacked = torch.stack([part.directions[index] for part in parts]).float().reshape(-1, *turned.shape)
             direction = stacked if edges else stacked[0]
             knobs[f"pc{index}"] = LinearKnob(
@@ -163,7 +167,7 @@ class PCA:
         if matrix is None or not turned.isotropic:
             return None
         matrix = matrix.detach().cpu().double().flatten(1)
-        found = principal(matrix, _isotropic(turned), self.components)
+        found = principal(matrix, isotropic(turned), self.components)
         return [found], (), {"method": "closed form", "samples": 0}
 
     def _stream(self, generator: Generator, progress: Progress | None) -> "_Found":
@@ -171,7 +175,8 @@ class PCA:
         observed, turned = generator.space(self.observe), generator.space(self.space)
         same = self.observe == self.space
         dice = turned.isotropic and turned.kind == "input"
-        estimates: list[_Estimate] = []
+        estimates: list[Estimate] = []
+        stabilities: list[Stability] = []
         size = min(max(BATCH_VALUES // math.prod(observed.shape), 16), 256)
 
         drawn, checkpoint = 0, FIRST_CHECKPOINT
@@ -186,8 +191,10 @@ class PCA:
                 edges = met.edges
                 for part, values in enumerate(met.values.double()):
                     if part == len(estimates):
-                        estimates.append(_Covariance(self.components) if same else _Regression(self.components, turned))
+                        estimates.append(self._estimate(turned, same=same))
+                        stabilities.append(self._stability(turned, same=same))
                     estimates[part].add(values if turns is None else turns, values)
+                    stabilities[part].add(values if turns is None else turns, values, paired=dice)
                 drawn += len(rows)
                 if progress is not None:
                     progress(drawn, self.samples)
@@ -198,16 +205,35 @@ class PCA:
                 turned_by = max(_turned_by(*pair) for pair in zip(before, now, strict=True))
                 history.append({"samples": drawn, "degrees": round(turned_by, 3)})
             before, checkpoint = now, 2 * checkpoint
-        return (
-            before,
-            edges,
-            {
-                "method": "streaming covariance" if same else "streaming regression",
-                "samples": drawn,
-                "convergence": history,
-                "converged": bool(history) and history[-1]["degrees"] <= self.tolerance,
-            },
-        )
+        angles = zip(*(stability.angles() for stability in stabilities), strict=False)
+        fitted = "streaming covariance" if same else _METHODS[self.fit]
+        report = {
+            "method": fitted,
+            "samples": drawn,
+            "convergence": history,
+            "converged": bool(history) and history[-1]["degrees"] <= self.tolerance,
+            "angle_90": [max(ends, key=lambda end: end[1]) for ends in angles],
+        }
+        return before, edges, report
+
+    def _estimate(self, turned: Space, *, same: bool) -> Estimate:
+        """Return what the samples go into."""
+        if same:
+            return Covariance(self.components)
+        regression = Regression(self.components, turned)
+        return regression if self.fit == "reduced_rank" else Projection(Covariance(self.components), regression)
+
+    def _stability(self, turned: Space, *, same: bool) -> Stability:
+        """Return what says how far the components turn, by the same estimate of hashed values."""
+
+        def make() -> Estimate:
+            of_hashed = Regression(self.components, HASHED)
+            if same:
+                return of_hashed
+            regression = Regression(self.components, turned)
+            return regression if self.fit == "reduced_rank" else Projection(of_hashed, regression)
+
+        return Stability(make, same=same, seed=self.seed)
 
     def _draw(self, generator: Generator, numbers: range, *, mirrored: bool) -> Latent:
         """Draw samples; mirrored, every second one has the dice of the one before with the other sign.
@@ -225,101 +251,10 @@ class PCA:
         return latent.with_values(self.space, signs.reshape(-1, *(1,) * (values.dim() - 1)) * values)
 
 
+_METHODS: Mapping[str, str] = {"reduced_rank": "streaming regression", "components": "streaming projection"}
+
 _Found = tuple[list[Components], tuple[float, ...], dict[str, Any]]
 """Components of each part of the way, where the parts begin and end, and the report."""
-
-
-class _Estimate(Protocol):
-    def add(self, turns: Tensor, values: Tensor) -> None: ...
-
-    def components(self) -> Components: ...
-
-
-class _Regression:
-    """Reduced-rank regression of the observed values on the turned ones, from running sums in float64."""
-
-    def __init__(self, count: int, turned: Space) -> None:
-        self.count, self.turned, self.samples = count, turned, 0
-        self.sums: dict[str, Tensor] = {}
-
-    def add(self, turns: Tensor, values: Tensor) -> None:
-        self.samples += len(turns)
-        parts = {
-            "turns": turns.sum(0),
-            "values": values.sum(0),
-            "turns turns": turns.T @ turns,
-            "values turns": values.T @ turns,
-            "squares": values.square().sum(),
-        }
-        self.sums = {name: self.sums[name] + part for name, part in parts.items()} if self.sums else parts
-
-    def components(self) -> Components:
-        mean = {name: total / self.samples for name, total in self.sums.items()}
-        spread = mean["turns turns"] - torch.outer(mean["turns"], mean["turns"])
-        cross = mean["values turns"] - torch.outer(mean["values"], mean["turns"])
-        matrix = cross @ torch.linalg.pinv(spread, hermitian=True)
-        varied = float(mean["squares"] - mean["values"].square().sum())
-        share = float((matrix * cross).sum()) / varied
-        return principal(matrix, _isotropic(self.turned) if self.turned.isotropic else spread, self.count, share)
-
-
-class _Covariance:
-    """The leading part of a covariance of any size, merged batch by batch; after Ross et al. (2008)."""
-
-    def __init__(self, count: int) -> None:
-        self.count, self.kept = count, 2 * count + 30
-        self.samples, self.scatter = 0, 0.0
-        self.mean = self.rows = torch.empty(0)
-
-    def add(self, turns: Tensor, values: Tensor) -> None:
-        mean, share = values.mean(0), len(values) / (self.samples + len(values))
-        parts = [values - mean]
-        if self.samples:
-            between = math.sqrt(self.samples * share) * (self.mean - mean)
-            parts.append(between[None])
-        self.scatter += sum(float(part.square().sum()) for part in parts)
-        self.mean = torch.lerp(self.mean, mean, share) if self.samples else mean
-        self.samples += len(values)
-        stacked = torch.cat([*parts, self.rows]) if len(self.rows) else parts[0]
-        variances, mixes = _eigen(stacked @ stacked.T)
-        self.rows = mixes[variances > 1e-12 * variances[0]][: self.kept] @ stacked  # orthogonal; squares add to scatter
-
-    def components(self) -> Components:
-        variances = self.rows.square().sum(1) / self.samples
-        directions = self.rows[: self.count] / math.sqrt(self.samples)
-        return Components(directions, variances, self.scatter / self.samples, 1.0)
-
-
-def principal(matrix: Tensor, covariance: Tensor, count: int, linear_share: float = 1.0) -> Components:
-    """Return the principal components of an affine layer, as directions of what it is fed.
-
-    Args:
-        matrix: (observed values, turned values).
-        covariance: of the turned values, (turned values, turned values).
-        count: the most components that are returned.
-        linear_share: passed on.
-
-    Returns:
-        For dice, the right singular vectors of the matrix; else the directions whose turning moves each component
-        alone, given how the turned values vary together.
-    """
-    spread, axes = _eigen(covariance)
-    root = (axes.T * spread.clamp_min(0).sqrt()) @ axes
-    variances, weights = _eigen(root @ matrix.T @ matrix @ root)
-    count = min(count, int((variances > 1e-12 * variances[0]).sum()))
-    directions = _normalized(weights[:count] @ root)
-    deviations = ((directions @ covariance) * directions).sum(1).sqrt()
-    return Components(deviations[:, None] * directions, variances, float(variances.sum()), linear_share)
-
-
-def _isotropic(space: Space) -> Tensor:
-    return space.sigma**2 * torch.eye(math.prod(space.shape), dtype=torch.float64)
-
-
-def _eigen(symmetric: Tensor) -> tuple[Tensor, Tensor]:
-    """Return eigenvalues, falling and never negative, and eigenvectors as rows."""
-    values, vectors = torch.linalg.eigh(symmetric)
-    return values.flip(0).clamp_min(0), vectors.flip(1).T
 
 
 def aligned(parts: Sequence[Components]) -> tuple[list[Components], list[list[float]]]:
@@ -335,7 +270,7 @@ def aligned(parts: Sequence[Components]) -> tuple[list[Components], list[list[fl
     first = torch.stack([signed(direction) for direction in parts[0].directions[:count]])
     ordered, cosines = [replace(parts[0], directions=first)], []
     for part in parts[1:]:
-        like = _normalized(ordered[-1].directions) @ _normalized(part.directions[:count]).T  # (before, now)
+        like = normalized(ordered[-1].directions) @ normalized(part.directions[:count]).T  # (before, now)
         order = _matched(like.abs())
         along = like[torch.arange(count), order]
         signs = torch.where(along < 0, -1.0, 1.0).to(like)
@@ -361,29 +296,13 @@ def _matched(likeness: Tensor) -> Tensor:
     return order
 
 
-def _normalized(directions: Tensor) -> Tensor:
-    return torch.nn.functional.normalize(directions, dim=1)
-
-
-def signed(direction: Tensor) -> Tensor:
-    """Return the direction with its largest entry positive."""
-    return direction * direction[direction.abs().argmax()].sign()
-
-
 def _turned_by(before: Components, now: Components) -> float:
     """Return by how many degrees the leading subspaces turned, the worst of those that are clearly told apart."""
     count = min(len(before.directions), len(now.directions))
-    old, new = (_normalized(each.directions[:count]) for each in (before, now))
+    old, new = (normalized(each.directions[:count]) for each in (before, now))
     after = torch.cat([now.variances, now.variances.new_zeros(1)])
     clear = [size for size in range(1, count + 1) if after[size] < (1 - CLEAR_GAP) * after[size - 1]] or [count]
-    return max(_largest_angle(old[:size], new[:size]) for size in clear)
-
-
-def _largest_angle(first: Tensor, second: Tensor) -> float:
-    """Return the largest principal angle between the spans of rows, in degrees; after Björck & Golub (1973)."""
-    bases = [torch.linalg.qr(rows.T).Q for rows in (first, second)]
-    off = bases[1] - bases[0] @ (bases[0].T @ bases[1])  # the sine, exact for small angles where the cosine is not
-    return math.degrees(math.asin(min(float(torch.linalg.matrix_norm(off, 2)), 1.0)))
+    return max(largest_angle(old[:size], new[:size]) for size in clear)
 
 
 def _first(stages: Sequence[Stage], space: str) -> int:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from steer.directions.pca import principal, signed
+from steer.directions.components import principal, signed
 from steer.directions.plausible import with_ranges
 from steer.directions.readings import deviations
 from steer.errors import BadInput

@@ -62,7 +62,7 @@ def test_it_finds_the_singular_vectors_of_the_whole_matrix_of_derivatives() -> N
 
 def test_in_a_large_space_products_alone_find_directions_that_change_as_much(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = affine()
-    tangent = Tangent.at(generator, generator.sample([4]), generator.space("layer:0"), WHOLE, None)
+    tangent = Tangent.at(generator, generator.sample([4]), generator.space("layer:0"), WHOLE)
     whole = Jacobian(space="layer:0", seed=4, components=3).find(generator)
     monkeypatch.setattr(jacobian, "SMALL", 4)
     iterated = Jacobian(space="layer:0", seed=4, components=3).find(generator)
@@ -77,7 +77,8 @@ def test_in_a_large_space_products_alone_find_directions_that_change_as_much(mon
 @pytest.mark.parametrize("space", ["noise", "bottleneck", "bottleneck.p"])
 def test_products_with_the_jacobian_and_its_transpose_agree(diffusion: Generator, space: str) -> None:
     sampler, random = steer.Sampler(3), torch.Generator().manual_seed(0)
-    tangent = Tangent.at(diffusion, diffusion.sample([5]), diffusion.space(space), WHOLE, sampler)
+    short = diffusion.with_sampler(sampler)
+    tangent = Tangent.at(short, short.sample([5]), short.space(space), WHOLE)
     direction = torch.randn(tangent.values, generator=random)
     change = torch.randn(tangent.picture.shape[1:], generator=random)
     pushed, pulled = float((tangent.push(direction) * change).sum()), float((tangent.pull(change) * direction).sum())

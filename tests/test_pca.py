@@ -10,10 +10,12 @@ from known_world import Affine, affine, undrawn_aviary
 from sklearn import decomposition
 from sklearn.linear_model import LinearRegression
 
-from steer.directions.pca import PCA, principal
+from steer.directions.components import principal
+from steer.directions.pca import PCA
 from steer.errors import BadInput, Cancelled, UnknownName
 from steer.generator import Generator
 from steer.knob import KnobSet, LinearKnob
+from steer.latent import concatenate
 from steer.registry import load_generator
 from steer.testing import check_finder
 
@@ -140,6 +142,37 @@ def test_a_space_that_does_not_depend_on_what_is_turned_is_refused(affine: Gener
         PCA(observe="layer:0", space="layer:1").find(affine)
     with pytest.raises(UnknownName, match="layer:0, layer:1"):
         PCA(observe="layer:7").find(affine)
+
+
+def test_components_first_agree_with_sampling_fitting_and_regressing_elsewhere(unsaid: Generator) -> None:
+    found = PCA(observe="layer:1", components=3, samples=2_000, tolerance=0.0, fit="components").find(unsaid)
+    latent = unsaid.sample(range(10_000_000, 10_001_000))
+    z = torch.cat([latent["z"], -latent["z"]])  # as they are drawn: each with its mirror image
+    layer = unsaid.observe(concatenate([latent, latent]).with_values("z", z), "layer:1").flatten(1)
+    coordinates = decomposition.PCA(3).fit_transform(layer.numpy())
+    regressed = torch.from_numpy(LinearRegression().fit(coordinates, z.numpy()).coef_.T)
+    assert found.report["method"] == "streaming projection"
+    assert cosines(directions(found), regressed).min() >= 0.999
+
+
+@pytest.mark.parametrize("space", ["z", "layer:1"])
+def test_the_bootstrap_says_how_far_other_samples_turn_the_components(unsaid: Generator, space: str) -> None:
+    runs = [
+        PCA(observe="layer:1", space=space, components=2, samples=1_000, seed=seed).find(unsaid) for seed in range(6)
+    ]
+    for index in range(2):
+        drawn = torch.stack([directions(run)[index] for run in runs]).double()
+        drawn = torch.nn.functional.normalize(drawn, dim=1)
+        middle = drawn.mean(0, keepdim=True).expand_as(drawn)
+        apart = float(torch.rad2deg(torch.acos(cosines(drawn, middle))).median())
+        said = np.mean([np.mean(run.report["angle_90"][index]) for run in runs])
+        assert apart / 2 < said < apart * 2
+
+
+def test_what_is_exact_has_no_angle_to_turn_by(affine: Generator) -> None:
+    knobs = PCA(components=2).find(affine)
+    assert "angle_90" not in knobs.report
+    assert set(knobs["pc0"].provenance.scores) == {"explained_variance_ratio"}
 
 
 def test_sampling_can_be_followed_and_stopped(unsaid: Generator) -> None:
