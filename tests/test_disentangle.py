@@ -2,17 +2,20 @@
 
 import json
 from dataclasses import replace
+from typing import cast
 
 import pytest
 import torch
-from known_world import Truth, undrawn_aviary
+from known_world import Truth, UndrawnAviary, undrawn_aviary
 
 import steer
 from steer.attribute import Masking
+from steer.backend import Backend
 from steer.directions.background import background_cells, with_background
 from steer.directions.disentangle import disentangle
 from steer.errors import BadInput, UnknownName
 from steer.generator import Generator
+from steer.generators.aviary.factors import Correlation, Prior
 from steer.knob import CalibratedKnob, KnobSet, LinearKnob, RingKnob
 from steer.registry import load_generator, load_measurer, shipped_knobs
 
@@ -78,6 +81,18 @@ def test_only_what_is_locked_counts(birds: Generator, true: KnobSet) -> None:
     assert abs(cosine(direction, line(true, x=1.0))) < 0.1
     assert cosine(direction, line(true, y=1.0)) > 0.3
     assert set(found.report["size"]["after"]["leakage"]) == {"x"}
+
+
+@pytest.mark.parametrize("strength", [0.4, 0.8])
+def test_correlated_data_entangle_knobs_by_their_correlation_and_correction_undoes_it(strength: float) -> None:
+    prior = Prior(correlations=(Correlation("size", "x", strength),))
+    birds = Generator(cast(Backend, UndrawnAviary(prior=prior)), name="entangled")
+    plain = steer.find("probe", birds, attribute=("size", "x"), source=Truth(), samples=1_000, disentangle=False)
+    found = corrected(birds, plain)
+    for name, other in (("size", "x"), ("x", "size")):
+        before, after = (found.report[name][when]["leakage"][other] for when in ("before", "after"))
+        assert before == pytest.approx(strength, abs=0.12)
+        assert after < 0.25 * before
 
 
 def test_a_knob_that_leaks_nothing_is_left_as_it_is(birds: Generator, true: KnobSet) -> None:
