@@ -16,6 +16,8 @@ from steer.errors import BadInput, BrokenFile, UnknownName
 from steer.files import read_tensors, write_tensors, write_text
 from steer.generators.channels_last import channels_last
 from steer.generators.gan.network import START, BigGANConfig, BigGANNetwork, BlockShape
+from steer.generators.gan.published import read_published
+from steer.hub import foreign_kind
 from steer.inversion import Found
 from steer.knob import KnobSet, load_knobs
 from steer.latent import Latent
@@ -277,7 +279,7 @@ def write_model(folder: Path, network: BigGANNetwork, *, measurer: str, dtype: t
 
 
 def load(folder: Path | None) -> BigGAN:
-    """Load a BigGAN from a folder that `write_model` or `steer.generators.gan.published.convert_published` wrote.
+    """Load a BigGAN from a folder that `write_model` wrote, or of published BigGAN-deep weights.
 
     Raises:
         BadInput: there is no folder, or it lacks a file.
@@ -285,6 +287,8 @@ def load(folder: Path | None) -> BigGAN:
     """
     if folder is None:
         raise BadInput("'biggan' comes without weights; give a folder of a trained model, or load 'aviary-biggan'")
+    if foreign_kind(folder) is not None:
+        return BigGAN(read_published(folder), home=folder)
     path = folder / CONFIG
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))

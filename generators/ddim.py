@@ -11,10 +11,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from pickle import UnpicklingError
 from types import MappingProxyType
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from steer.backend import Condition, Sampler, Stage, State, SteeringCall
@@ -35,11 +37,11 @@ from steer.generators.diffusion.network import (
 from steer.generators.diffusion.schedule import CLEAN, Levels, Schedule
 from steer.generators.diffusion.stepper import Denoiser, Prediction, Stepper
 from steer.generators.diffusion.words import parse_prompt
+from steer.hub import foreign_kind
 from steer.inversion import Found
 from steer.knob import KnobSet, LinearKnob, Provenance, load_knobs
 from steer.latent import Latent
 from steer.progress import Progress
-from steer.registry import FOREIGN
 from steer.seeds import draw_normal
 from steer.space import Space
 
@@ -491,7 +493,7 @@ def write_model(
 
 
 def load(folder: Path | None) -> DDIM:
-    """Load a diffusion model from a folder that `write_model`, `convert_diffusers` or a pipeline of diffusers wrote.
+    """Load a diffusion model from a folder that `write_model` or a pipeline of diffusers wrote.
 
     Raises:
         BadInput: there is no folder, or it lacks a file.
@@ -499,7 +501,7 @@ def load(folder: Path | None) -> DDIM:
     """
     if folder is None:
         raise BadInput("'ddim' comes without weights; give a folder, such as `steer train ddim` makes")
-    if any((folder / name).is_file() for name in FOREIGN):
+    if foreign_kind(folder) is not None:
         return DDIM(*read_diffusers(folder), home=folder)
     path = folder / CONFIG
     try:
@@ -521,28 +523,16 @@ def load(folder: Path | None) -> DDIM:
         ) from error
 
 
-def convert_diffusers(source: Path, out: Path) -> Path:
-    """Convert an unconditional DDPM in the layout of diffusers to a model folder.
+def read_diffusers(source: Path) -> tuple[DenoisingNetwork, DDIMConfig]:
+    """Read an unconditional diffusion model in the layout of diffusers.
 
     Args:
-        source: a folder with ``unet`` and ``scheduler`` in it, or with the files of both. Weights in safetensors.
-        out: the folder to write; made where it is missing.
-
-    Returns:
-        ``out``, for `steer.load_generator`.
+        source: a folder with ``unet`` and ``scheduler`` in it, or with the files of both.
 
     Raises:
         BadInput: a file is missing, or it is no unconditional model of RGB pictures.
         BrokenFile: a file is corrupted.
     """
-    network, config = read_diffusers(source)
-    out.mkdir(parents=True, exist_ok=True)
-    write_model(out, network, config, dtype=torch.float32)
-    return out
-
-
-def read_diffusers(source: Path) -> tuple[DenoisingNetwork, DDIMConfig]:
-    """Read an unconditional DDPM in the layout of diffusers; arguments and errors as `convert_diffusers`."""
     places = {name: source / name if (source / name).is_dir() else source for name in ("unet", "scheduler")}
     unet = _read_json(places["unet"] / CONFIG)
     schedule = _read_json(places["scheduler"] / "scheduler_config.json")
@@ -552,13 +542,27 @@ def read_diffusers(source: Path) -> tuple[DenoisingNetwork, DDIMConfig]:
             f"channels); it is a {unet.get('_class_name')} of {unet.get('in_channels')} channels"
         )
     shape = NetworkConfig("UNet2DModel", _public(unet), resolution=int(unet["sample_size"]))
-    try:
-        network = DenoisingNetwork(shape)
-        tensors, _ = read_tensors(places["unet"] / "diffusion_pytorch_model.safetensors")
-        network.unet.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise BrokenFile(f"the weights in '{places['unet']}' do not fit its config.json ({error})") from error
+    network = DenoisingNetwork(shape)
+    network.unet.load_state_dict(_read_unet(places["unet"]))
     return network, DDIMConfig(_public(schedule), clean=None, low_levels=0)
+
+
+def _read_unet(folder: Path) -> dict[str, Tensor]:
+    """Read weights by diffusers, which knows the names that older versions of it gave to them; none may be missing."""
+    from diffusers import UNet2DModel
+
+    if not any(folder.glob("diffusion_pytorch_model*.*")):
+        raise BadInput(f"there are no weights in '{folder}' (diffusion_pytorch_model.safetensors); fetch them again")
+    try:
+        unet, loading = UNet2DModel.from_pretrained(
+            folder, local_files_only=True, low_cpu_mem_usage=False, torch_dtype=torch.float32, output_loading_info=True
+        )
+    except (OSError, TypeError, ValueError, RuntimeError, SafetensorError, UnpicklingError) as error:
+        raise BrokenFile(f"the weights in '{folder}' do not fit its config.json ({error}); fetch both again") from error
+    misfits = [name for names in loading.values() for name in names]
+    if misfits:
+        raise BrokenFile(f"{len(misfits)} weights in '{folder}' do not fit its config.json, such as {misfits[0]}")
+    return dict(unet.state_dict())
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from steer.door import A_GENERATOR, expect
 from steer.errors import BadInput, BrokenFile, UnknownName
 from steer.finder import Finder
 from steer.generator import Generator, Progress
+from steer.hub import fetch, foreign_kind, is_hub_name
 from steer.knob import KnobSet
 from steer.shapes import Pictures
 
@@ -24,11 +25,6 @@ ROUNDING = 1e-3
 """How far pictures may leave [0, 1] and still be measured."""
 
 Group = Literal["generators", "finders", "attributes"]
-FOREIGN: Mapping[str, str] = {
-    name: "ddim" for name in ("model_index.json", "scheduler/scheduler_config.json", "scheduler_config.json")
-}
-"""Files by which a folder that another tool wrote is known, each with the generator that reads it."""
-
 GeneratorLoader = Callable[[Path | None], Backend]
 """What an entry point in ``steer.generators`` names: from a folder of weights, or None, to a backend."""
 
@@ -81,16 +77,17 @@ def _load(group: Group, what: str, name: str) -> Any:
 
 
 def load_generator(name_or_folder: str | Path, device: str = "auto") -> Generator:
-    """Load a generator by its registered name, or from a folder of weights.
+    """Load a generator by its registered name, from a folder of weights, or from the Hugging Face hub.
 
     Args:
-        name_or_folder: a name from `list_generators`, a folder with ``config.json`` and ``weights.safetensors``, or
-            one as diffusers saves it.
+        name_or_folder: a name from `list_generators`; a folder with ``config.json`` and ``weights.safetensors``, as
+            diffusers saves it, or of published BigGAN-deep weights; or the name of such a model on the hub,
+            "owner/model", which is fetched once.
         device: "auto" (a GPU where there is one), "cpu", "cuda", ...
 
     Raises:
         UnknownName: there is neither such a name nor such a folder.
-        BadInput: the folder holds no generator.
+        BadInput: the folder holds no generator, or the hub has no such model or cannot be reached.
         BrokenFile: the folder's files are not usable.
     """
     expect(name_or_folder, str | Path, "a generator is loaded by its name or from a folder")
@@ -99,14 +96,18 @@ def load_generator(name_or_folder: str | Path, device: str = "auto") -> Generato
         name, where = str(name_or_folder), None
     elif folder.is_dir():
         name, where = _kind_of(folder), folder
+    elif is_hub_name(str(name_or_folder)):
+        where = fetch(str(name_or_folder))
+        name = _kind_of(where)
     else:
         raise UnknownName("generator", str(name_or_folder), registered("generators"), "or give a folder of weights")
     loader: GeneratorLoader = _load("generators", "generator", name)
-    return Generator(loader(where), name=where.name if where else name, device=_device(device))
+    called = folder.name if where == folder else str(name_or_folder)
+    return Generator(loader(where), name=called, device=_device(device))
 
 
 def _kind_of(folder: Path) -> str:
-    foreign = next((kind for name, kind in FOREIGN.items() if (folder / name).is_file()), None)
+    foreign = foreign_kind(folder)
     if foreign is not None:
         return foreign
     try:

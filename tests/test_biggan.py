@@ -21,7 +21,6 @@ from steer.generators.gan.network import (
     DoublingConvolution,
     NormaliseModulate,
 )
-from steer.generators.gan.published import convert_published
 from steer.knob import LinearKnob, Window
 from steer.steering import Steering, Turn
 from steer.testing import check_generator
@@ -171,7 +170,7 @@ def test_published_weights_give_the_pictures_of_an_independent_implementation(
     tmp_path: Path, truncation: float
 ) -> None:
     weights = published_weights(TINY_PUBLISHED)
-    backend = load(convert_published(write_published(tmp_path / "published", weights), tmp_path / "out"))
+    backend = load(write_published(tmp_path / "published", weights))
     generator = Generator(backend, name="tiny")
     latent = generator.sample([7], condition={"label": "class 3"}, truncation=truncation)
     expected = published_picture(weights, TINY_PUBLISHED, latent["z"], 3, truncation)
@@ -186,9 +185,19 @@ def test_both_ways_of_storing_spectral_norm_are_read(tmp_path: Path) -> None:
         .replace("weight_v", "parametrizations.weight.0._v"): tensor
         for name, tensor in weights.items()
     }
-    old = load(convert_published(write_published(tmp_path / "old", weights), tmp_path / "a"))
-    new = load(convert_published(write_published(tmp_path / "new", renamed), tmp_path / "b"))
+    old = load(write_published(tmp_path / "old", weights))
+    new = load(write_published(tmp_path / "new", renamed))
     assert old.fingerprint == new.fingerprint
+
+
+def test_the_names_of_the_classes_stand_in_a_file_beside_the_weights(tmp_path: Path) -> None:
+    folder = write_published(tmp_path, published_weights(TINY_PUBLISHED))
+    names = [f"bird {number}" for number in range(TINY_PUBLISHED["num_classes"])]
+    (folder / "labels.json").write_text(json.dumps(names))
+    assert load(folder).config.labels == tuple(names)
+    (folder / "labels.json").write_text(json.dumps(names[1:]))
+    with pytest.raises(BrokenFile, match="labels"):
+        load(folder)
 
 
 @pytest.mark.parametrize(
@@ -230,8 +239,7 @@ def test_weights_that_are_not_the_published_ones_are_refused(tmp_path: Path, bro
     if broken == "torn":
         (folder / "pytorch_model.bin").write_bytes(b"not a file of weights")
     with pytest.raises(BrokenFile):
-        convert_published(folder, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+        load(folder)
 
 
 def test_statistics_are_read_between_rows_with_the_right_weights_or_as_the_published_package_does() -> None:
@@ -306,7 +314,7 @@ def test_a_class_that_is_not_asked_for_comes_from_the_seed() -> None:
 
 def test_dice_of_published_models_are_truncated_and_scaled_by_the_truncation(tmp_path: Path) -> None:
     folder = write_published(tmp_path / "published", published_weights(TINY_PUBLISHED))
-    generator = Generator(load(convert_published(folder, tmp_path / "out")), name="tiny")
+    generator = Generator(load(folder), name="tiny")
     whole, half = generator.sample(list(range(200))), generator.sample(list(range(200)), truncation=0.5)
     assert float(whole["z"].abs().max()) <= 2
     assert torch.equal(half["z"], 0.5 * whole["z"])

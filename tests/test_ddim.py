@@ -21,7 +21,6 @@ from steer.generators.ddim import (
     DDIM,
     REFERENCE_WIDTH,
     DDIMConfig,
-    convert_diffusers,
     load,
     write_model,
 )
@@ -68,7 +67,7 @@ def direction(generator: Generator, space: str, length: float = 1.0) -> LinearKn
 def test_an_unconditional_model_of_diffusers_keeps_them_too(
     unconditional: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backend = load(convert_diffusers(unconditional, tmp_path))
+    backend = load(unconditional)
     monkeypatch.setattr(backend, "samplers", {"final": SHORT})
     assert set(backend.spaces) == {"noise", "bottleneck", "bottleneck.p"}
     check_generator(Generator(backend, name="ddpm"))
@@ -77,8 +76,7 @@ def test_an_unconditional_model_of_diffusers_keeps_them_too(
 def test_its_pictures_are_those_of_diffusers(unconditional: Path, tmp_path: Path) -> None:
     from diffusers import DDIMScheduler, UNet2DModel
 
-    generator = Generator(load(convert_diffusers(unconditional, tmp_path)), name="ddpm")
-    assert load(unconditional).fingerprint == generator.fingerprint
+    generator = Generator(load(unconditional), name="ddpm")
     latent = generator.sample([0, 1])
     unet = UNet2DModel.from_pretrained(unconditional, subfolder="unet").eval()
     scheduler = DDIMScheduler.from_pretrained(unconditional, subfolder="scheduler", clip_sample=False)
@@ -370,11 +368,11 @@ def test_a_broken_folder_is_named(tmp_path: Path) -> None:
         load(None)
 
 
-def test_only_unconditional_models_of_diffusers_are_converted(tmp_path: Path, unconditional: Path) -> None:
+def test_only_unconditional_models_of_diffusers_are_read(tmp_path: Path, unconditional: Path) -> None:
     with pytest.raises(BadInput, match="no "):
-        convert_diffusers(tmp_path, tmp_path / "out")
+        load(tmp_path)
     unet = json.loads((unconditional / "unet" / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(unet | {"_class_name": "UNet2DConditionModel"}))
     (tmp_path / "scheduler_config.json").write_text("{}")
     with pytest.raises(BadInput, match="unconditional"):
-        convert_diffusers(tmp_path, tmp_path / "out")
+        load(tmp_path)

@@ -55,10 +55,11 @@ def _patient(generator: str, device: str) -> "tuple[Chart | None, Generator | No
     """Return what can be examined, what can be run, and why nothing can where that is so."""
     from steer.errors import BadInput
     from steer.generators.diffusion.doctor import Charted, read_chart
-    from steer.registry import FOREIGN, load_generator
+    from steer.hub import foreign_kind
+    from steer.registry import load_generator
 
     folder = Path(generator)
-    if not any((folder / name).is_file() for name in FOREIGN):
+    if foreign_kind(folder) != "ddim":
         model = load_generator(generator, device)
         return model.backend.chart() if isinstance(model.backend, Charted) else None, model, None
     chart = read_chart(folder)

@@ -25,7 +25,7 @@ GeneratorName = Annotated[
     str,
     typer.Argument(
         metavar="GENERATOR",
-        help="A name from 'steer list generators', or a folder of weights.",
+        help="A name from 'steer list generators', a folder of weights, or a name on the Hugging Face hub.",
         autocompletion=complete_generator,
     ),
 ]

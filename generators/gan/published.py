@@ -11,54 +11,29 @@ from torch import Tensor
 
 from steer.errors import BadInput, BrokenFile
 from steer.files import read_tensors
-from steer.generators.biggan import CONFIG, write_model
 from steer.generators.gan.network import BigGANConfig, BigGANNetwork, BlockShape
 
-PUBLISHED_FILES = ("model.safetensors", "pytorch_model.bin")
+_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
-def convert_published(
-    source: Path,
-    out: Path,
-    *,
-    labels: Sequence[str] | None = None,
-    interpolation: Literal["linear", "hf"] = "linear",
-) -> Path:
-    """Convert published BigGAN-deep weights to a model folder.
+def read_published(folder: Path, *, interpolation: Literal["linear", "hf"] = "linear") -> BigGANNetwork:
+    """Read published BigGAN-deep weights.
 
     Args:
-        source: the folder with ``config.json`` and ``model.safetensors`` or ``pytorch_model.bin``, or either file of
-            weights with its ``config.json`` beside it. A pickle is read with ``weights_only=True``.
-        out: the folder to write; made where it is missing.
-        labels: the names of the classes; numbers by default.
+        folder: with ``config.json`` and ``model.safetensors`` or ``pytorch_model.bin``, which is read with
+            ``weights_only=True``; the names of the classes stand in ``labels.json``, or are numbers.
         interpolation: "hf" reads the statistics between two rows as that package does, which is the wrong way round.
-
-    Returns:
-        ``out``, for `steer.load_generator`.
 
     Raises:
         BadInput: the files are not there.
         BrokenFile: they are not such weights; every missing and every unknown tensor counts.
     """
-    network = read_published(source, labels=labels, interpolation=interpolation)
-    out.mkdir(parents=True, exist_ok=True)
-    write_model(out, network, measurer="picture", dtype=torch.float32)
-    return out
-
-
-def read_published(
-    source: Path, *, labels: Sequence[str] | None = None, interpolation: Literal["linear", "hf"] = "linear"
-) -> BigGANNetwork:
-    """Read published BigGAN-deep weights; arguments and errors as `convert_published`."""
-    file = source
-    if source.is_dir():
-        file = next(
-            (source / name for name in PUBLISHED_FILES if (source / name).is_file()), source / PUBLISHED_FILES[0]
-        )
-    path = file.parent / CONFIG
-    if not file.is_file() or not path.is_file():
-        raise BadInput(f"'{file.parent}' needs config.json and one of {', '.join(PUBLISHED_FILES)}")
+    path, names = folder / "config.json", folder / "labels.json"
+    file = next((folder / name for name in _FILES if (folder / name).is_file()), None)
+    if file is None or not path.is_file():
+        raise BadInput(f"'{folder}' needs config.json and one of {', '.join(_FILES)}; fetch them again")
     try:
+        labels = json.loads(names.read_text(encoding="utf-8")) if names.is_file() else None
         config = _published_config(json.loads(path.read_text(encoding="utf-8")), labels, interpolation)
     except (json.JSONDecodeError, KeyError, TypeError, ValueError, UnicodeDecodeError) as error:
         raise BrokenFile(f"'{path}' is not a BigGAN-deep configuration ({error}); fetch it again") from error
@@ -114,7 +89,7 @@ def _published_config(
     width, classes = int(stored["channel_width"]), int(stored["num_classes"])
     names = tuple(labels) if labels is not None else tuple(f"class {number}" for number in range(classes))
     if len(names) != classes:
-        raise BadInput(f"the weights know {classes} classes, {len(names)} labels were given")
+        raise ValueError(f"the weights know {classes} classes, labels.json has {len(names)}")
     return BigGANConfig(
         blocks=tuple(
             BlockShape(width * int(inputs), width * int(outputs), bool(up), index == stored["attention_layer_position"])
