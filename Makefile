@@ -10,6 +10,7 @@ PYTEST ?=
 BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-input
 PINS := pyproject.toml constraints.txt
+SPREAD := --numprocesses auto --dist loadfile
 SHIPPED := generators/shipped
 
 .DEFAULT_GOAL := help
@@ -23,10 +24,10 @@ studio: $(VENV)/ready ## open the studio in the browser
 	@$(BIN)/steer studio $(STUDIO)
 
 test: $(VENV)/ready-dev ## run the tests
-	@$(BIN)/python -m pytest $(PYTEST)
+	@$(BIN)/python -m pytest $(SPREAD) $(PYTEST)
 
 test-all: $(VENV)/ready-dev ## run the slow tests too
-	@$(BIN)/python -m pytest -m "not gpu and not browser" $(PYTEST)
+	@$(BIN)/python -m pytest -m "not gpu and not browser" $(SPREAD) $(PYTEST)
 
 browser: $(VENV)/ready-dev ## drive the studio in headless Chromium
 	@$(BIN)/python -m pytest -m "browser and not slow" tests $(PYTEST)
