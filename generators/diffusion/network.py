@@ -107,6 +107,32 @@ class DenoisingNetwork(nn.Module):
         return self
 
 
+@contextmanager
+def blindfolded(network: DenoisingNetwork, rows: Tensor) -> Iterator[None]:
+    """Hide the coarse half of what the encoder hands straight to the decoder, so that the bottleneck must tell it.
+
+    Where all of it is seen in all of a training, a decoder learns to pass over the bottleneck, and knobs in there do
+    nothing.
+
+    Args:
+        network: the network, before `DenoisingNetwork.open`.
+        rows: the rows of the batch in which it is hidden, (batch,) bool.
+    """
+    seen = ~rows[:, None, None, None]
+    blocks = network.unet.down_blocks
+
+    def hide(block: nn.Module, inputs: Any, outputs: tuple[Tensor, Sequence[Tensor]]) -> Any:
+        h, skips = outputs
+        return h, tuple(skip * seen for skip in skips)
+
+    hooks = [block.register_forward_hook(hide) for block in blocks[len(blocks) // 2 :]]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
 Change = Callable[[Tensor], Tensor]
 """From values in the bottleneck, (batch, channels, height, width), to those to go on with."""
 

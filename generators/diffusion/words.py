@@ -125,7 +125,8 @@ def pad(phrases: Sequence[Sequence[int]]) -> Tensor:
 class TextEncoder(nn.Module):
     """A small transformer over words, read out by a few learned queries into values of a fixed shape.
 
-    The fixed shape makes differences and mixtures of phrases of any length meaningful.
+    The fixed shape makes differences and mixtures of phrases of any length meaningful. Each word first looks at two
+    neighbours on either side: which noun a colour belongs to is learnt many times faster than by attention alone.
 
     Args:
         tokens: size of the vocabulary.
@@ -139,6 +140,7 @@ class TextEncoder(nn.Module):
         heads = max(1, width // 32)
         self.words = nn.Embedding(tokens, width)
         self.places = nn.Parameter(torch.randn(LONGEST + 1, width) * 0.02)
+        self.neighbours = nn.Conv1d(width, width, 5, padding=2)
         layer = nn.TransformerEncoderLayer(width, heads, 2 * width, 0.0, "gelu", batch_first=True, norm_first=True)
         self.body = nn.TransformerEncoder(layer, layers, nn.LayerNorm(width), enable_nested_tensor=False)
         self.queries = nn.Parameter(torch.randn(slots, width))
@@ -149,7 +151,8 @@ class TextEncoder(nn.Module):
         """Return the values of phrases, (batch, slots, width), from tokens (batch, length) with padding behind."""
         absent = tokens == PADDING
         mask = absent if bool(absent.any()) else None
-        h = self.words(tokens) + self.places[: tokens.shape[1]]
+        words = self.words(tokens).masked_fill(absent[..., None], 0)  # (batch, length, width)
+        h = words + self.neighbours(words.mT).mT + self.places[: tokens.shape[1]]
         h = self.body(h, src_key_padding_mask=mask)
         queries = self.queries.expand(len(tokens), -1, -1)
         read, _ = self.read(queries, h, h, key_padding_mask=mask, need_weights=False)

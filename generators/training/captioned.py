@@ -1,5 +1,6 @@
 """Pictures with words, and some with drawings, to train on."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,12 +29,15 @@ class Captioned:
         describe: what says what is in a row.
         vocabulary: the words it uses.
         drawings: by kind, drawings of the first rows, (drawn, 3, height, width) uint8.
+        meanings: what captions are about, as numbers of mean 0 and deviation 1, (count, meanings); None where
+            captions are just names.
     """
 
     images: Tensor
     describe: Describe
     vocabulary: Vocabulary
     drawings: Mapping[str, Tensor] = field(default_factory=dict)
+    meanings: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -84,7 +88,31 @@ def captioned(
     table = [dict(zip(birds.factors, row, strict=True)) for row in zip(*columns, strict=True)]
     rng = torch.Generator().manual_seed(0)
     words = Vocabulary.of(caption(table[row % pictures], rng) for row in range(SAMPLED))
-    return Captioned(birds.pictures, lambda row, rng: caption(table[row], rng), words, drawn_birds)
+    meanings = as_meanings(birds.factors)
+    return Captioned(birds.pictures, lambda row, rng: caption(table[row], rng), words, drawn_birds, meanings)
+
+
+def as_meanings(factors: Mapping[str, Tensor]) -> Tensor:
+    """Return the factors of birds as numbers a linear map can read and compare, (count, meanings).
+
+    A class becomes one number a class, an angle its sine and cosine; each has mean 0 and deviation 1 over all birds
+    that are drawn without a prior, whichever birds are given.
+    """
+    from steer.generators.aviary.factors import FACTORS
+
+    columns = []
+    for name, values in factors.items():
+        factor = FACTORS[name]
+        if factor.kind == "categorical":
+            share = 1 / len(factor.classes)
+            one_hot = torch.nn.functional.one_hot(values.long(), len(factor.classes))
+            columns.append((one_hot - share) / math.sqrt(share * (1 - share)))
+        elif factor.kind == "circular":
+            angle = torch.deg2rad(values)
+            columns.append(math.sqrt(2) * torch.stack([angle.sin(), angle.cos()], 1))
+        else:
+            columns.append(((values - (factor.low + factor.high) / 2) / factor.spread)[:, None])
+    return torch.cat(columns, 1).float()
 
 
 def part_of(caption: str, rng: torch.Generator) -> str:

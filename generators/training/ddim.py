@@ -6,6 +6,7 @@ Ho (2022), arXiv 2202.00512 (v prediction); Hang et al. (2023), arXiv 2303.09556
 """
 
 import math
+import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -20,11 +21,18 @@ from steer.errors import BadInput
 from steer.files import write_text
 from steer.generators.channels_last import channels_last
 from steer.generators.ddim import DDIMConfig, write_model
-from steer.generators.diffusion.network import DRAWING_PLANES, DenoisingNetwork, NetworkConfig, as_drawing
+from steer.generators.diffusion.network import (
+    DRAWING_PLANES,
+    DenoisingNetwork,
+    NetworkConfig,
+    as_drawing,
+    blindfolded,
+)
 from steer.generators.diffusion.schedule import Levels, Schedule
 from steer.generators.diffusion.stepper import Denoiser, Stepper, sample
 from steer.generators.training.captioned import Captioned, captioned, part_of
-from steer.generators.training.run import AVIARY, Progress, keep_running, share_done, tile
+from steer.generators.training.run import AVIARY, CHECKPOINT, Progress, keep_running, share_done, tile
+from steer.generators.training.words_first import learn_words
 
 SIDE = 32
 """Height and width at which the U-Net works at most; larger pictures are folded into channels."""
@@ -58,6 +66,8 @@ class DDIMTraining:
         no_caption: share of the pictures that come without a caption.
         part_caption: share of those with one that come with a part of it.
         no_drawing: share of the pictures that come without a drawing.
+        blindfold: share of the pictures whose decoder is told their coarse half by the bottleneck alone.
+        word_steps: steps in which captions are learnt before pictures are, where the data say what they mean.
         checkpoint_minutes: minutes between checkpoints.
         sheet_steps: steps between sample sheets.
         measure_steps: steps between measurements of how well captions are obeyed.
@@ -81,9 +91,11 @@ class DDIMTraining:
     decay_from: float = 0.6
     memory: int = 1_000
     largest_weight: float = 5.0
-    no_caption: float = 0.2
+    no_caption: float = 0.15
     part_caption: float = 0.3
-    no_drawing: float = 0.5
+    no_drawing: float = 0.7
+    blindfold: float = 0.25
+    word_steps: int = 1_000
     checkpoint_minutes: float = 5.0
     sheet_steps: int = 500
     measure_steps: int = 2_000
@@ -185,7 +197,8 @@ class Trainer:
         level = (places[torch.randperm(len(images), generator=self.rng)] * self.config.levels).long().to(self.device)
         noise = torch.randn(images.shape, generator=self.rng).to(self.device)
         r, n = (each[level, None, None, None].sqrt() for each in (self.alpha_bars, 1 - self.alpha_bars))
-        with self._precision():
+        blind = (torch.rand(len(images), generator=self.rng) < self.config.blindfold).to(self.device)
+        with self._precision(), blindfolded(self.network, blind):
             prompt = self.network.read(captions)
             predicted = self.network(r * images + n * noise, level, prompt, drawing).float()
         missed = (predicted - (r * noise - n * images)).square().mean((1, 2, 3))
@@ -202,6 +215,17 @@ class Trainer:
         quarter = level * 4 // self.config.levels
         parts = {f"missed_{each + 1}": float(missed.detach()[quarter == each].mean()) for each in quarter.unique()}
         return {"loss": float(loss.detach()), **parts}
+
+    def learn_words(self, progress: Progress | None = None) -> None:
+        """Learn what captions mean, where the data say it, before any step is made."""
+        if self.data.meanings is None or self.config.word_steps < 1:
+            return
+        start = time.monotonic()
+        learn_words(
+            self.network, self.data, self._caption, steps=self.config.word_steps, rng=self.rng, progress=progress
+        )
+        self.average.load_state_dict(self.network.state_dict())
+        self.seconds += time.monotonic() - start
 
     def _batch(self) -> tuple[Tensor, list[str], Tensor | None]:
         """Draw pictures in [-1, 1], captions ("" for none), and what is shown of drawings."""
@@ -359,6 +383,8 @@ def train_ddim(config: DDIMTraining, out: Path, progress: Progress | None = None
     """
     torch.set_num_threads(config.threads)
     trainer = prepare(config, progress)
+    if not (out / CHECKPOINT).is_file():
+        trainer.learn_words(progress)
     keep_running(trainer, out, progress)
     return export(trainer, out / "model")
 
