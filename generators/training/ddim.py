@@ -171,8 +171,9 @@ class Trainer:
         nn.init.zeros_(self.network.unet.conv_out.weight)
         self.average.load_state_dict(self.network.state_dict())
         for module in (self.network, self.average):
-            channels_last(module.to(self.device))
-        self.average.eval().requires_grad_(False)
+            # Nothing differs between training and not, but that blocks of diffusers leave channels_last in training.
+            channels_last(module.to(self.device)).eval()
+        self.average.requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), config.learning_rate, (0.9, 0.99), weight_decay=0.0, fused=True
         )
@@ -187,6 +188,11 @@ class Trainer:
     def done(self) -> float:
         """The share of the run that is over, by the clock or by steps."""
         return share_done(self.seconds, self.config.minutes, self.step_number, self.config.steps)
+
+    @property
+    def schooled(self) -> bool:
+        """Whether words are learnt before pictures."""
+        return self.data.meanings is not None and self.config.word_steps > 0
 
     def step(self) -> dict[str, float]:
         """Make one step, and return the loss: over all levels, and over the quarters from clean to noise."""
@@ -218,7 +224,7 @@ class Trainer:
 
     def learn_words(self, progress: Progress | None = None) -> None:
         """Learn what captions mean, where the data say it, before any step is made."""
-        if self.data.meanings is None or self.config.word_steps < 1:
+        if not self.schooled:
             return
         start = time.monotonic()
         learn_words(
@@ -392,7 +398,7 @@ def train_ddim(config: DDIMTraining, out: Path, progress: Progress | None = None
 CARD = """# {name}
 
 A diffusion model of {resolution}×{resolution} pictures: a U-Net with {parameters:.1f} million parameters that predicts
-v on the cosine schedule with {levels} noise levels, told words by a text encoder that was trained with it.
+v on the cosine schedule with {levels} noise levels, told words by a text encoder of its own.
 
 - Words it knows: {words}.
 - Drawings it follows: {drawings}.
@@ -400,9 +406,18 @@ v on the cosine schedule with {levels} noise levels, told words by a text encode
   minutes on {device}, seed {seed}. No picture from anywhere else was used.
 - {no_caption:.0%} of the pictures came without a caption and {no_drawing:.0%} without a drawing, so that it also draws
   unasked, and guidance can tell both apart; {part_caption:.0%} of the captions were cut short.
+- {schooling}
+- In {blindfold:.0%} of the pictures the decoder was shown only fine detail by the encoder, and was told the rest by the
+  bottleneck, so that knobs in there have something to turn.
 - `weights.safetensors`: the running average of the network, float16.
 - Limits: it knows this one world. Its pictures are not photographs and say nothing about real birds.
 """
+
+SCHOOLED = (
+    "What captions mean was learnt first, from captions alone ({steps:,} steps of 64): to tell species, colours, "
+    "heading and so on."
+)
+UNSCHOOLED = "What captions mean was learnt with the pictures."
 
 
 def export(trainer: Trainer, folder: Path) -> Path:
@@ -448,6 +463,8 @@ def export(trainer: Trainer, folder: Path) -> Path:
         no_caption=config.no_caption,
         no_drawing=config.no_drawing,
         part_caption=config.part_caption,
+        blindfold=config.blindfold,
+        schooling=SCHOOLED.format(steps=config.word_steps) if trainer.schooled else UNSCHOOLED,
     )
     write_text(folder / "README.md", card)
     return folder
