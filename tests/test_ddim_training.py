@@ -11,6 +11,7 @@ from PIL import Image
 import steer
 from steer.errors import BadInput
 from steer.generators.ddim import load
+from steer.generators.diffusion.schedule import Schedule
 from steer.generators.diffusion.words import Vocabulary
 from steer.generators.training.captioned import Captioned, captioned, part_of
 from steer.generators.training.ddim import DDIMTraining, Trainer, prepare, train_ddim
@@ -70,6 +71,16 @@ def test_a_batch_has_the_shares_it_promises_of_captions_and_drawings() -> None:
     assert abs(float((kinds == 0).float().mean()) - 0.5) < 0.1
     assert {-1.0, 0.0, 1.0} == set(kinds.tolist())
     assert not drawing[kinds == 0].any()
+
+
+def test_levels_are_drawn_as_often_as_they_weigh() -> None:
+    trainer = Trainer(replace(SMALL, levels=1000, largest_weight=5.0), discs())
+    levels = torch.cat([trainer._levels(100) for _ in range(200)])
+    alpha_bars = Schedule.cosine(1000).alpha_bars.float()
+    # Min-SNR of Hang et al. (2023) for v prediction: min(SNR + 1, 5) / (SNR + 1), and SNR + 1 = 1 / (1 - alpha bar).
+    weights = (5 * (1 - alpha_bars)).clamp(max=1)
+    shares = torch.bincount(levels // 100, minlength=10) / len(levels)
+    torch.testing.assert_close(shares, weights.unflatten(0, (10, 100)).sum(1) / weights.sum(), atol=0.01, rtol=0)
 
 
 def test_a_part_of_a_caption_is_words_of_it_in_a_row() -> None:

@@ -62,7 +62,7 @@ class DDIMTraining:
         warm_steps: steps in which it rises, also after a resume, while the optimiser has no memory.
         decay_from: fraction of the run after which it falls, to a twentieth at its end.
         memory: steps over which the weights are averaged in the end.
-        largest_weight: where the signal-to-noise ratio plus 1, by which levels are weighted, is cut off.
+        largest_weight: where the signal-to-noise ratio plus 1, by which levels are chosen, is cut off.
         no_caption: share of the pictures that come without a caption.
         part_caption: share of those with one that come with a part of it.
         no_drawing: share of the pictures that come without a drawing.
@@ -198,9 +198,7 @@ class Trainer:
         """Make one step, and return the loss: over all levels, and over the quarters from clean to noise."""
         self._schedule()
         images, captions, drawing = self._batch()
-        # One level from each of as many equal parts as there are pictures: the loss varies less from step to step.
-        places = (torch.arange(len(images)) + torch.rand(len(images), generator=self.rng)) / len(images)
-        level = (places[torch.randperm(len(images), generator=self.rng)] * self.config.levels).long().to(self.device)
+        level = self._levels(len(images))
         noise = torch.randn(images.shape, generator=self.rng).to(self.device)
         r, n = (each[level, None, None, None].sqrt() for each in (self.alpha_bars, 1 - self.alpha_bars))
         blind = (torch.rand(len(images), generator=self.rng) < self.config.blindfold).to(self.device)
@@ -208,10 +206,7 @@ class Trainer:
             prompt = self.network.read(captions)
             predicted = self.network(r * images + n * noise, level, prompt, drawing).float()
         missed = (predicted - (r * noise - n * images)).square().mean((1, 2, 3))
-        # Min-SNR weights of the clean picture's error, with 1 added to the ratio as v prediction has it: without it the
-        # top levels, where a picture's colours are decided, would count for nothing.
-        ratio = 1 / (1 - self.alpha_bars[level])  # signal to noise, plus 1
-        loss = (missed * ratio.clamp(max=self.config.largest_weight) / ratio).mean()
+        loss = missed.mean()
         self.optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -232,6 +227,18 @@ class Trainer:
         )
         self.average.load_state_dict(self.network.state_dict())
         self.seconds += time.monotonic() - start
+
+    def _levels(self, count: int) -> Tensor:
+        """Draw noise levels, (count,): as often as they matter, so that no picture is drawn to count for little.
+
+        How much a level matters is its min-SNR weight of the clean picture's error, with 1 added to the ratio as v
+        prediction has it: without it the top levels, where a picture's colours are decided, would count for nothing.
+        One comes from each of ``count`` equal parts of the chances: the loss varies less from step to step.
+        """
+        ratio = 1 / (1 - self.alpha_bars)  # signal to noise, plus 1
+        chances = (ratio.clamp(max=self.config.largest_weight) / ratio).cumsum(0)
+        places = (torch.randperm(count, generator=self.rng) + torch.rand(count, generator=self.rng)) / count
+        return torch.searchsorted(chances, places.to(self.device) * chances[-1]).clamp(max=self.config.levels - 1)
 
     def _batch(self) -> tuple[Tensor, list[str], Tensor | None]:
         """Draw pictures in [-1, 1], captions ("" for none), and what is shown of drawings."""
@@ -378,8 +385,8 @@ def train_ddim(config: DDIMTraining, out: Path, progress: Progress | None = None
     Args:
         config: what the run is made of.
         out: an empty folder, or one of an interrupted run; made where it is missing.
-        progress: called with pictures of the aviary that are drawn and how many there will be, then with
-            thousandths of the run that are done and 1000; it may raise to stop.
+        progress: called with pictures of the aviary that are drawn and how many there will be, then the same of steps
+            in which words are learnt, then with thousandths of the run that are done and 1000; it may raise to stop.
 
     Returns:
         The model's folder.
