@@ -31,7 +31,7 @@ def python_of(setting: Setting) -> str:
             f"fresh = generator.sample(seeds={list(consecutive(seed, dice.birds))}{options})",
             "latent = latent.rolled(knob, fresh)",
         ]
-    turns = ", ".join(f"(knobs[{knob!r}], {amount})" for knob, amount in setting.amounts.items())
+    turns = ", ".join(_turn_of(setting, knob, amount) for knob, amount in setting.amounts.items())
     layout = "bare=True" if dice.birds == 1 else f"columns={COLUMNS[dice.birds]}"
     lines += [
         f"steering = steer.Steering([{turns}])",
@@ -45,7 +45,8 @@ def python_of(setting: Setting) -> str:
 def command_of(setting: Setting) -> str:
     """Return a command that makes a setting's file again; from the file itself where no options can say it."""
     dice = setting.dice
-    if not dice.plain or not _shipped(setting):
+    windowed = any(name in setting.windows for name in setting.amounts)
+    if windowed or not dice.plain or not _shipped(setting):
         return shlex.join(["steer", "render", setting.file_name, "--out", "again.png"])
     words = ["steer", "sample", dice.model.source, "--seeds", seed_text(dice.seeds[: dice.birds])]
     words += ["--label", dice.label] if dice.label else []
@@ -54,6 +55,13 @@ def command_of(setting: Setting) -> str:
         words += ["--turn", f"{name}={amount}"]
     words += ["--bare"] if dice.birds == 1 else ["--columns", f"{COLUMNS[dice.birds]}"]
     return shlex.join([*words, "--out", setting.file_name])
+
+
+def _turn_of(setting: Setting, knob: str, amount: float) -> str:
+    if knob not in setting.windows:
+        return f"(knobs[{knob!r}], {amount})"
+    window = setting.windows[knob]
+    return f"steer.Turn(knobs[{knob!r}], {amount}, steer.Window({window.start}, {window.end}))"
 
 
 def _shipped(setting: Setting) -> bool:

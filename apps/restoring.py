@@ -1,5 +1,6 @@
 """From a recipe back to the setting that it describes."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,6 @@ from steer.knob import Knob
 from steer.latent import Latent
 from steer.recipe import Recipe
 from steer.scene import Scene
-from steer.steering import Turn
 
 
 def restored(recipe: Recipe, model: Model) -> tuple[Setting, str | None]:
@@ -38,8 +38,12 @@ def restored(recipe: Recipe, model: Model) -> tuple[Setting, str | None]:
     if not all(bool((each[:birds] == each[0]).all()) for each in amounts):
         birds = 1
     knobs: dict[str, Knob] = dict(model.knobs)
-    turned = {_adopted(turn, knobs): _shortest(each[0]) for turn, each in zip(turns, amounts, strict=True)}
-    setting = Setting(_dice(scene, model, birds), knobs, turned)
+    names: list[str] = []
+    for turn in turns:
+        names.append(_adopted(turn.knob, knobs, names))
+    turned = {name: _shortest(each[0]) for name, each in zip(names, amounts, strict=True)}
+    windows = {name: turn.window for name, turn in zip(names, turns, strict=True) if turn.window is not None}
+    setting = Setting(_dice(scene, model, birds), knobs, turned, windows)
     try:
         model.decode(setting.dice.latent, setting.steering)
     except (RuntimeError, IndexError, ValueError) as error:
@@ -53,11 +57,10 @@ def _shortest(amount: Tensor) -> float:
     return float(str(np.float32(amount)))
 
 
-def _adopted(turn: Turn, knobs: dict[str, Knob]) -> str:
-    """Return the name of a recipe's knob among those there are, adding it where it is not one of them."""
-    knob = turn.knob if turn.window is None else replace(turn.knob, window=turn.window)  # type: ignore[type-var]
+def _adopted(knob: Knob, knobs: dict[str, Knob], taken: Sequence[str]) -> str:
+    """Return the name of a recipe's knob among those not taken, adding it where it is not one of them."""
     name = knob.name
-    while name in knobs and not _same(knobs[name], knob):
+    while name in taken or (name in knobs and not _same(knobs[name], knob)):
         name = f"{name} (from the recipe)"
     if name not in knobs:
         knobs[name] = replace(knob, name=name)  # type: ignore[type-var]

@@ -1,26 +1,25 @@
 """A session: the one mutable object, a person's hands on the knobs."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
 
-import torch
 from torch import Tensor
 
+from steer.apps.history import History
 from steer.apps.rebuilding import command_of, python_of
 from steer.apps.restoring import restored
 from steer.apps.setting import COLUMNS, MOST_BIRDS, Dice, Model, Setting, consecutive, shared_model
 from steer.attribute import Attribute
 from steer.errors import BadInput, UnknownName
-from steer.knob import Knob
+from steer.knob import Knob, Window
 from steer.recipe import Recipe
 from steer.registry import list_generators
 from steer.steering import Steering, Turn
 
-STRIP_STEPS = 7
 STRIP_AT_ONCE = 2
 """Pictures of a strip made under one lock, so that a live picture waits no longer than that."""
 
@@ -33,11 +32,13 @@ class Picture:
         setting: what they were made from.
         pixels: (birds, 3, height, width) in [0, 1].
         seconds: how long that took, waiting for others included.
+        draft: whether it was made in fewer steps than the recipe says.
     """
 
     setting: Setting
     pixels: Tensor
     seconds: float
+    draft: bool = False
 
     @property
     def recipe(self) -> Recipe:
@@ -80,6 +81,8 @@ class Session:
         self._lock = Lock()
         model = self.model(Path(generator).name)
         self._setting = Setting(Dice(model), dict(model.knobs))
+        self.history = History(self._setting)
+        self._unturned: tuple[Dice, Tensor] | None = None
 
     @property
     def available(self) -> tuple[str, ...]:
@@ -110,9 +113,11 @@ class Session:
         model = self.model(generator)
         with self._lock:
             dice = self._setting.dice
+            if model is dice.model:
+                return
             known = model.label is not None and dice.label in model.label.choices
             dice = replace(dice, model=model, label=dice.label if known else None, thrown=(), held=None)
-            self._setting = Setting(_checked(dice), dict(model.knobs))
+            self._step(Setting(_checked(dice), dict(model.knobs)))
 
     def throw(self, seed: int) -> None:
         """Throw all dice: the first bird is that of ``seed``, the next that of the next seed.
@@ -122,7 +127,7 @@ class Session:
         """
         with self._lock:
             dice = replace(self._setting.dice, seeds=consecutive(seed, MOST_BIRDS), thrown=(), held=None)
-            self._setting = replace(self._setting, dice=_checked(dice))
+            self._step(replace(self._setting, dice=_checked(dice)))
 
     def throw_one(self, knob_name: str, seed: int) -> None:
         """Throw one die and hold the others: only the knob's own part of each bird becomes that of ``seed``.
@@ -140,7 +145,7 @@ class Session:
             others = tuple((each, with_seed) for each, with_seed in dice.thrown if each.name != knob_name)
             consecutive(seed, 1)
             dice = replace(dice, thrown=(*others, (knob, seed)))
-            self._setting = replace(self._setting, dice=_checked(dice))
+            self._step(replace(self._setting, dice=_checked(dice)))
 
     def label(self, label: str | None) -> None:
         """Ask for a class, with the same dice; None for what the seed draws.
@@ -152,7 +157,7 @@ class Session:
             dice = self._setting.dice
             if label is not None and dice.model.label is None:
                 raise UnknownName("label", label, (), f"'{dice.model.generator.name}' has no classes")
-            self._setting = replace(self._setting, dice=_checked(replace(dice, label=label)))
+            self._step(replace(self._setting, dice=_checked(replace(dice, label=label))))
 
     def truncation(self, truncation: float) -> None:
         """Draw the dice in towards their mean, in (0, 1].
@@ -172,7 +177,7 @@ class Session:
         if count not in COLUMNS:
             raise BadInput(f"the studio shows {', '.join(map(str, COLUMNS))} birds at once, not {count}")
         with self._lock:
-            self._setting = replace(self._setting, dice=_checked(replace(self._setting.dice, birds=count)))
+            self._step(replace(self._setting, dice=_checked(replace(self._setting.dice, birds=count))))
 
     def turn(self, knob_name: str, amount: float) -> None:
         """Turn a knob to an amount, in its unit; 0 is where it was found.
@@ -188,29 +193,110 @@ class Session:
             if amount != self._setting.amounts.get(knob_name, 0.0):
                 self._setting = self._setting.turned(knob_name, float(amount))
 
-    def reset(self) -> None:
-        """Turn every knob back to 0."""
-        with self._lock:
-            self._setting = replace(self._setting, amounts={})
+    def window(self, knob_name: str, start: float, end: float) -> None:
+        """Let a knob act in one part only of the way from coarse, 0, to fine, 1.
 
-    def picture(self) -> Picture:
-        """Make the pictures of the setting as it is now."""
-        setting, start = self._setting, perf_counter()
-        pixels = setting.dice.model.decode(setting.dice.latent, setting.steering)
-        return Picture(setting, pixels, perf_counter() - start)
-
-    def strip(self, knob_name: str, steps: int = STRIP_STEPS) -> Iterator[Tensor]:
-        """Yield the first bird with one knob over its whole range and the others as they are, a few at a time.
-
-        Each part is (some, 3, height, width) in [0, 1]; together they are ``steps``.
+        Raises:
+            UnknownName: there is no such knob.
+            BadInput: it is not 0 <= start < end <= 1.
         """
+        with self._lock:
+            knob, window = self._knob(knob_name), Window(start, end)
+            if window != self._setting.windows.get(knob_name, knob.window):
+                self._setting = self._setting.windowed(knob_name, window)
+
+    def reset(self, knob_name: str | None = None) -> None:
+        """Turn every knob back to 0 and let it act in its own window, or only the one that is named.
+
+        Raises:
+            UnknownName: there is no such knob.
+        """
+        with self._lock:
+            if knob_name is None:
+                self._step(replace(self._setting, amounts={}, windows={}))
+                return
+            knob = self._knob(knob_name)
+            self._step(self._setting.turned(knob_name, 0.0).windowed(knob_name, knob.window))
+
+    def remember(self) -> None:
+        """Make what is chosen now a step of the history: here the hand rests."""
+        with self._lock:
+            self.history.remember(self._setting)
+
+    def undo(self) -> None:
+        """Go back one step."""
+        with self._lock:
+            self.history.remember(self._setting)
+            self._setting = self.history.go(self.history.place - 1)
+
+    def redo(self) -> None:
+        """Go forward again one step, where one was undone."""
+        with self._lock:
+            self.history.remember(self._setting)
+            self._setting = self.history.go(self.history.place + 1)
+
+    def go_back(self, place: int) -> None:
+        """Go to a step of the history, counted from 0."""
+        with self._lock:
+            self.history.remember(self._setting)
+            self._setting = self.history.go(place)
+
+    def picture(self, *, draft: bool = False, check: Callable[[], None] = lambda: None) -> Picture:
+        """Make the pictures of the setting as it is now.
+
+        Args:
+            draft: quickly, in few steps, where the generator takes steps.
+            check: called now and then; what it raises ends the work.
+        """
+        setting, start = self._setting, perf_counter()
+        model = setting.dice.model
+        pixels = model.decode(setting.dice.latent, setting.steering, draft=draft, check=check)
+        return Picture(setting, pixels, perf_counter() - start, draft and model.drafts(setting.dice.latent))
+
+    def glimpse(self, setting: Setting) -> Tensor:
+        """Return the first bird of a setting, such as a step of the history, as a draft: (1, 3, height, width)."""
+        steering = setting.steering.rows([0], setting.dice.birds)
+        return setting.dice.model.decode(setting.dice.latent.rows([0]), steering, draft=True)
+
+    def unturned(self, picture: Picture) -> Tensor:
+        """Return the pictures of the same dice with no knob turned, (birds, 3, height, width) in [0, 1]."""
+        dice, known = picture.setting.dice, self._unturned
+        if known is None or known[0] is not dice:
+            known = self._unturned = (dice, dice.model.decode(dice.latent))
+        return known[1]
+
+    def strip(self, knob_name: str, amounts: Sequence[float]) -> Iterator[Tensor]:
+        """Yield the first bird with one knob at each amount and the others as they are, a few at a time.
+
+        Each part is (some, 3, height, width) in [0, 1]; together they are as many as the amounts.
+        """
+        return self._spread([{knob_name: amount} for amount in amounts])
+
+    def map(self, across: str, up: str, columns: Sequence[float], rows: Sequence[float]) -> Iterator[Tensor]:
+        """Yield the first bird over two knobs, row by row, a few at a time; the other knobs stay as they are.
+
+        Each part is (some, 3, height, width) in [0, 1].
+
+        Raises:
+            UnknownName: there is no such knob.
+            BadInput: both are the same knob.
+        """
+        if across == up:
+            raise BadInput(f"a map has two knobs, not twice '{up}'; choose another for one of its axes")
+        return self._spread([{across: column, up: row} for row in rows for column in columns])
+
+    def _spread(self, places: Sequence[Mapping[str, float]]) -> Iterator[Tensor]:
+        """Yield the first bird with some knobs turned otherwise, a few at a time."""
         setting = self._setting
-        knob = self._knob(knob_name)
+        knobs = {name: self._knob(name) for name in places[0]}
         bird = setting.dice.latent.rows([0])
-        others = setting.turned(knob_name, 0.0).steering.turns
-        for amounts in torch.linspace(*knob.range, steps).split(STRIP_AT_ONCE):
-            steering = Steering((*others, Turn(knob, amounts)))
-            yield setting.dice.model.decode(bird.rows([0] * len(amounts)), steering)
+        others = [turn for turn in setting.steering.turns if turn.knob.name not in knobs]
+        for start in range(0, len(places), STRIP_AT_ONCE):
+            some = places[start : start + STRIP_AT_ONCE]
+            turns = [
+                Turn(knob, [place[name] for place in some], setting.windows.get(name)) for name, knob in knobs.items()
+            ]
+            yield setting.dice.model.decode(bird.rows([0] * len(some)), Steering([*others, *turns]))
 
     def attributes(self, picture: Picture | None = None) -> dict[str, Tensor]:
         """Measure the pictures, (birds,) per attribute in its unit; nothing where there is no measurer."""
@@ -261,7 +347,7 @@ class Session:
         recipe = source if isinstance(source, Recipe) else Recipe.load(source)
         setting, note = restored(recipe, self.model(recipe.generator))
         with self._lock:
-            self._setting = setting
+            self._step(setting)
         return note
 
     def adopt(self, setting: Setting) -> None:
@@ -272,7 +358,7 @@ class Session:
         """
         self.model(setting.generator.name)
         with self._lock:
-            self._setting = replace(setting, dice=_checked(setting.dice))
+            self._step(replace(setting, dice=_checked(setting.dice)))
 
     def as_python(self) -> str:
         """Return Python that makes the picture again, bit for bit."""
@@ -281,6 +367,12 @@ class Session:
     def as_command(self) -> str:
         """Return a command that makes the picture's file again, bit for bit."""
         return command_of(self._setting)
+
+    def _step(self, setting: Setting) -> None:
+        """Choose a setting, as a step that can be undone."""
+        self.history.remember(self._setting)
+        self._setting = setting
+        self.history.remember(setting)
 
     def _knob(self, name: str) -> Knob:
         if name not in self._setting.knobs:

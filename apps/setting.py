@@ -1,29 +1,38 @@
 """Settings: everything a person has chosen, frozen; dice, knobs and amounts that pictures follow from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from threading import Lock
+from time import perf_counter
 
 import torch
 from torch import Tensor
 
+from steer.apps.fairness import FairLock
 from steer.attribute import Measurer
 from steer.backend import Condition
 from steer.errors import BadInput, SteerError
 from steer.generator import Generator
-from steer.knob import Knob, KnobSet
+from steer.knob import Knob, KnobSet, Window
 from steer.latent import Latent
 from steer.layout import Layout
 from steer.recipe import Recipe
 from steer.registry import load_generator, load_measurer, shipped_knobs
-from steer.steering import Steering
+from steer.steering import Steering, Turn
 
 COLUMNS: Mapping[int, int] = {1: 1, 4: 2, 9: 3}
 """How many birds are shown at once, and in how many columns."""
 
 MOST_BIRDS = max(COLUMNS)
 LARGEST_SEED = 2**53 - 1
+
+TYPICAL = 0.8
+"""The truncation that a session begins with: it looks better than 1, and is hardly less varied."""
+
+
+SLICE = 0.15
+"""Seconds after which whoever makes pictures lets others go first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +49,7 @@ class Model:
     source: str
     generator: Generator
     knobs: KnobSet
-    lock: Lock = field(default_factory=Lock)
+    lock: FairLock = field(default_factory=FairLock)
 
     @cached_property
     def measurer(self) -> Measurer | None:
@@ -65,10 +74,41 @@ class Model:
             if spaces[knob.space].kind == "input" and spaces[knob.space].isotropic
         )
 
-    def decode(self, latent: Latent, steering: Steering | None = None) -> Tensor:
-        """Make pictures (batch, 3, height, width) in [0, 1] while nobody else does."""
+    def drafts(self, latent: Latent) -> bool:
+        """Whether a draft differs from the picture: where steps are taken, and no inverted picture fixes how many."""
+        return self.generator.draft is not None and latent.anchor is None
+
+    def decode(
+        self,
+        latent: Latent,
+        steering: Steering | None = None,
+        *,
+        draft: bool = False,
+        check: Callable[[], None] = lambda: None,
+    ) -> Tensor:
+        """Make pictures (batch, 3, height, width) in [0, 1] while nobody else does.
+
+        What takes long lets others go first now and then.
+
+        Args:
+            latent: what to make pictures of.
+            steering: the turns.
+            draft: make do with few steps, where the generator takes steps.
+            check: called after every stage; what it raises ends the work.
+        """
+        since = perf_counter()
+
+        def pause(done: int, there_are: int) -> None:
+            nonlocal since
+            check()
+            if perf_counter() - since > SLICE:
+                self.lock.step_aside()
+                since = perf_counter()
+
+        sampler = self.generator.draft if draft and self.drafts(latent) else None
         with self.lock, torch.no_grad():
-            return self.generator.decode(latent, steering)
+            since = perf_counter()
+            return self.generator.decode(latent, steering, sampler=sampler, progress=pause)
 
     def measure(self, pictures: Tensor) -> dict[str, Tensor]:
         """Measure pictures; (batch,) per attribute, and nothing where there is no measurer."""
@@ -109,7 +149,7 @@ class Dice:
     seeds: tuple[int, ...] = tuple(range(MOST_BIRDS))
     birds: int = 1
     label: str | None = None
-    truncation: float = 1.0
+    truncation: float = TYPICAL
     thrown: tuple[tuple[Knob, int], ...] = ()
     held: Latent | None = None
 
@@ -131,6 +171,12 @@ class Dice:
         for knob, seed in self.thrown:
             latent = latent.rolled(knob, self._sample(consecutive(seed, self.birds)))
         return latent
+
+    def stages(self, knob: Knob) -> tuple[tuple[float, float], ...]:
+        """Return the parts of the way to the picture in which the values that a knob turns are met."""
+        generator, latent = self.model.generator, self.latent.rows([0])
+        stages = generator.backend.stages(latent, generator.sampler_of(latent, None))
+        return tuple(stage.interval for stage in stages if knob.space in stage.spaces)
 
     @cached_property
     def measured(self) -> dict[str, Tensor]:
@@ -172,11 +218,13 @@ class Setting:
         dice: the dice as they lie.
         knobs: what can be turned: the shipped knobs, and those that came with a restored recipe.
         amounts: how far each knob is turned, in its unit; a knob that is not named stands at 0.
+        windows: where on the way to the picture a knob acts, for those that do not act in their own window.
     """
 
     dice: Dice
     knobs: Mapping[str, Knob]
     amounts: Mapping[str, float] = field(default_factory=dict)
+    windows: Mapping[str, Window] = field(default_factory=dict)
 
     @property
     def generator(self) -> Generator:
@@ -186,7 +234,7 @@ class Setting:
     @cached_property
     def steering(self) -> Steering:
         """The turns."""
-        return Steering((self.knobs[name], amount) for name, amount in self.amounts.items())
+        return Steering(Turn(self.knobs[name], amount, self.windows.get(name)) for name, amount in self.amounts.items())
 
     @property
     def layout(self) -> Layout:
@@ -221,6 +269,12 @@ class Setting:
         """Return the setting with one knob turned to an amount."""
         amounts = {**self.amounts, name: amount}
         return replace(self, amounts={each: value for each, value in amounts.items() if value != 0})
+
+    def windowed(self, name: str, window: Window) -> "Setting":
+        """Return the setting with one knob acting in a window."""
+        windows = {**self.windows, name: window}
+        own = {each: self.knobs[each].window for each in windows}
+        return replace(self, windows={each: window for each, window in windows.items() if window != own[each]})
 
 
 def consecutive(seed: int, count: int) -> tuple[int, ...]:

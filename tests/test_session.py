@@ -9,6 +9,7 @@ import torch
 
 import steer
 from steer.apps.command_line import main
+from steer.apps.history import MOST_REMEMBERED
 from steer.apps.session import Session
 from steer.apps.setting import COLUMNS, shared_model
 from steer.errors import BadInput, BrokenFile, UnknownName, WrongGenerator
@@ -127,7 +128,8 @@ def test_a_knob_inside_the_generator_has_no_die_to_throw(session: Session) -> No
 
 def test_truncation_draws_the_dice_in(session: Session) -> None:
     dice = session.setting.dice.latent["z"]
-    session.truncation(0.5)
+    assert session.setting.dice.truncation == 0.8
+    session.truncation(0.4)
     assert torch.allclose(session.setting.dice.latent["z"], 0.5 * dice)
 
 
@@ -159,17 +161,113 @@ def test_a_knob_is_turned_by_its_name_and_a_number(session: Session) -> None:
 def test_a_strip_is_the_bird_with_one_knob_over_its_range_and_the_others_held(session: Session) -> None:
     session.turn("hue", 60)
     session.turn("size", 1)
-    strip = torch.cat(list(session.strip("size", steps=5)))
+    strip = torch.cat(list(session.strip("size", [-2, -1, 0, 1, 2])))
     assert strip.shape == (5, 3, 64, 64)
-    for place, amount in ((0, session.setting.knobs["size"].range[0]), (2, 0.0)):
+    for place, amount in ((0, -2), (2, 0)):
         session.turn("size", amount)
         assert torch.allclose(strip[place], pixels(session)[0], atol=1e-5)
+
+
+def test_a_map_has_one_knob_across_and_another_up(session: Session) -> None:
+    session.turn("heading", 30)
+    pictures = torch.cat(list(session.map("size", "hue", [-1, 0, 1], [0, 90])))
+    session.turn("size", 1)
+    session.turn("hue", 90)
+    assert torch.allclose(pictures[5], pixels(session)[0], atol=1e-5)
+    with pytest.raises(BadInput, match="two knobs"):
+        list(session.map("hue", "hue", [0], [0]))
+
+
+def test_every_verb_can_be_undone_and_done_again(session: Session) -> None:
+    first = session.setting
+    session.throw(5)
+    session.turn("hue", 20)
+    session.turn("hue", 60)  # one movement of the hand: it has not rested in between
+    session.label("owl")
+    last = session.setting
+    session.undo()
+    assert (session.setting.dice.label, session.setting.amounts) == (None, {"hue": 60})
+    session.undo()
+    assert (session.setting.dice.seeds[0], session.setting.amounts) == (5, {})
+    session.undo()
+    assert session.setting is first
+    session.undo()
+    assert session.setting is first
+    for _ in range(4):
+        session.redo()
+    assert session.setting is last
+
+
+def test_a_hand_that_rests_makes_a_step(session: Session) -> None:
+    session.turn("hue", 20)
+    session.remember()
+    session.remember()
+    session.turn("hue", 60)
+    session.undo()
+    assert session.setting.amounts == {"hue": 20}
+    assert len(session.history.steps) == 3
+
+
+def test_what_was_undone_is_forgotten_when_something_else_is_done(session: Session) -> None:
+    session.throw(5)
+    session.undo()
+    session.turn("hue", 20)
+    session.redo()
+    assert session.setting.amounts == {"hue": 20}
+    assert [step.dice.seeds[0] for step in session.history.steps] == [0, 0]
+
+
+def test_any_step_can_be_gone_back_to_and_only_so_many_are_kept(session: Session) -> None:
+    for seed in range(1, MOST_REMEMBERED + 5):
+        session.throw(seed)
+    assert len(session.history.steps) == MOST_REMEMBERED
+    session.go_back(2)
+    assert session.setting is session.history.steps[2]
+
+
+def test_choosing_the_generator_that_is_chosen_changes_nothing(session: Session) -> None:
+    session.turn("hue", 20)
+    before = session.setting
+    session.use("aviary")
+    assert session.setting is before
+
+
+def test_one_knob_is_reset_alone(session: Session) -> None:
+    session.turn("hue", 20)
+    session.turn("size", 1)
+    session.window("size", 0.5, 1)
+    session.reset("size")
+    assert (session.setting.amounts, session.setting.windows) == ({"hue": 20}, {})
+
+
+def test_a_knob_acts_only_in_its_window() -> None:
+    session = Session("aviary-biggan")
+    session.turn("hue", 120)
+    whole = pixels(session)
+    session.window("hue", 0.8, 1)
+    late = pixels(session)
+    session.turn("hue", 0)
+    untouched = pixels(session)
+    assert not torch.equal(late, untouched)
+    assert (late - untouched).abs().mean() < (whole - untouched).abs().mean()
+    knob = session.setting.knobs["hue"]
+    assert session.setting.dice.stages(knob)[0] == pytest.approx((0, 0.2))
+    with pytest.raises(BadInput, match="window"):
+        session.window("hue", 0.5, 0.5)
 
 
 def chosen(session: Session) -> tuple[Any, ...]:
     setting, dice = session.setting, session.setting.dice
     shown = dice.seeds[: dice.birds] if dice.plain else None
-    return (setting.generator.name, shown, dice.birds, dice.label, dice.truncation, dict(setting.amounts))
+    return (
+        setting.generator.name,
+        shown,
+        dice.birds,
+        dice.label,
+        dice.truncation,
+        dict(setting.amounts),
+        dict(setting.windows),
+    )
 
 
 def prepared(kind: str) -> Session:
@@ -188,10 +286,14 @@ def prepared(kind: str) -> Session:
             session.label("owl")
             session.throw_one("heading", 8)
             session.turn("light", 2)
+        case "in a window":
+            session.turn("hue", 60)
+            session.turn("size", -1)
+            session.window("size", 0.25, 0.5)
     return session
 
 
-KINDS = ("untouched", "turned", "four birds", "one die thrown")
+KINDS = ("untouched", "turned", "four birds", "one die thrown", "in a window")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -246,7 +348,7 @@ def test_restored_birds_keep_their_dice_when_label_number_or_truncation_change(t
     other.birds(4)
     assert torch.equal(other.setting.dice.latent["z"][:1], before)
     assert other.setting.labels == ("duck",) * 4
-    other.truncation(0.5)
+    other.truncation(0.4)
     assert torch.allclose(other.setting.dice.latent["z"][:1], 0.5 * before)
 
 

@@ -1,13 +1,14 @@
 """The studio without a browser: its desks, its painting loop, its endpoint, and what it lets in."""
 
+import base64
 import gc
+import io
 import json
-import threading
-import time
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,9 @@ from serving import served
 
 import steer
 from steer.apps.session import Session
-from steer.apps.studio import serving
-from steer.apps.studio.desks import POOL, Desk, Desks, slider_range
-from steer.apps.studio.painting import paint, settle
-from steer.apps.studio.panels import knob_info, picture_html
+from steer.apps.studio import live, serving
+from steer.apps.studio.board import describe
+from steer.apps.studio.desks import Desk, Desks, travel
 from steer.pictures import to_images, to_pictures
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -54,113 +54,186 @@ def client(address: str, tmp_path_factory: pytest.TempPathFactory) -> Client:
 @pytest.fixture
 def desk() -> Desk:
     desk = Desk(Session(GENERATOR))
-    desk.wants_strips = False
-    desk.set_sliders()
+    desk.revise()
     return desk
 
 
-def dialled(desk: Desk, stamp: float, **amounts: float) -> None:
-    desk.dial(desk.edition, stamp, 1, [amounts.get(name, 0) for name in desk.knobs])
+@pytest.fixture
+def desks() -> Desks:
+    return Desks([GENERATOR])
+
+
+@pytest.fixture
+def ask(desks: Desks) -> Callable[..., live.Answer]:
+    """Return a function that calls the server as a page does."""
+    page = desks.of("page")
+    page.revise()
+    named = {call.__name__: call for call in live.calls(desks)}
+
+    def call(verb: str, **asked: Any) -> live.Answer:
+        return named[verb]({"key": page.key, "revision": page.revision, "stamp": 1.0, **asked})
+
+    return call
+
+
+def seen(address: str) -> torch.Tensor:
+    """Return the picture that an address holds, (1, 3, height, width)."""
+    with Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))) as image:
+        return to_pictures([image])
+
+
+def moved(desk: Desk, stamp: float, **amounts: Any) -> None:
+    desk.move(desk.revision, stamp, amounts, {})
 
 
 def test_a_move_that_was_overtaken_changes_nothing(desk: Desk) -> None:
-    dialled(desk, stamp=20, hue=60)
-    dialled(desk, stamp=10, hue=50)
+    moved(desk, stamp=20, hue=60)
+    moved(desk, stamp=10, hue=50)
     assert desk.session.setting.amounts == {"hue": 60}
 
 
-def test_a_move_made_before_the_sliders_were_set_changes_nothing(desk: Desk) -> None:
-    edition = desk.edition
+def test_a_move_made_before_the_controls_were_set_changes_nothing(desk: Desk) -> None:
+    revision = desk.revision
     desk.session.reset()
-    desk.set_sliders()
-    desk.dial(edition, 99, 1, [50] * POOL)
+    desk.revise()
+    desk.move(revision, 99, {"hue": 50}, {})
     assert desk.session.setting.amounts == {}
 
 
 @pytest.mark.parametrize("amount", [float("nan"), None, "60", True, [1], {}])
 def test_what_is_no_number_turns_no_knob(desk: Desk, amount: Any) -> None:
-    desk.dial(desk.edition, 1, amount, [amount] * POOL)
-    assert desk.session.setting.amounts == {}
-    assert desk.session.setting.dice.truncation == 1
+    moved(desk, 1, hue=amount)
+    desk.move(desk.revision, 2, {}, {"hue": amount, "size": [amount, 1], "tilt": [0, 1, 1]})
+    assert (desk.session.setting.amounts, desk.session.setting.windows) == ({}, {})
 
 
-def test_a_move_beyond_a_knob_stops_at_its_end(desk: Desk) -> None:
-    dialled(desk, stamp=1, size=99)
-    assert desk.session.setting.amounts == {"size": desk.knobs["size"].range[1]}
+def test_a_move_beyond_a_slider_stops_at_its_end(desk: Desk) -> None:
+    moved(desk, 1, size=99, hue=-999)
+    assert desk.session.setting.amounts == {"size": desk.travels["size"][1], "hue": -180}
 
 
-def test_a_slider_is_wide_enough_for_zero_and_for_where_its_knob_stands() -> None:
-    knob = steer.LinearKnob("far", "z", torch.ones(12), range=(1.0, 2.0))
-    assert slider_range(knob, 0.0) == (0.0, 2.0)
-    assert slider_range(knob, 5.0) == (0.0, 5.0)
+@pytest.mark.parametrize(
+    ("span", "amount", "ends"),
+    [
+        ((-2.0, 2.0), 0.0, (-2.6, 2.6)),  # 15 % of its width beyond either end
+        ((-6.0, 5.7), 0.0, (-6.0, 6.0)),  # but never beyond what ranges are measured to
+        ((1.0, 2.0), 0.0, (0.0, 2.15)),
+        ((-1.0, 1.0), 5.0, (-1.3, 5.0)),
+    ],
+)
+def test_a_slider_goes_on_a_little_beyond_the_range_and_holds_zero_and_where_its_knob_stands(
+    span: tuple[float, float], amount: float, ends: tuple[float, float]
+) -> None:
+    knob = steer.LinearKnob("far", "z", torch.ones(12), range=span)
+    assert travel(knob, amount) == pytest.approx(ends)
 
 
-def test_desks_are_apart_and_can_be_cleared() -> None:
-    desks = Desks([GENERATOR])
-    desks.of("one").session.turn("hue", 60)
+def test_a_ring_has_no_beyond(desk: Desk) -> None:
+    assert travel(desk.knobs["hue"], 0.0) == (-180, 180)
+
+
+def test_desks_are_apart_and_can_be_cleared(desks: Desks) -> None:
+    one = desks.of("one")
+    one.session.turn("hue", 60)
     assert desks.of("other").session.setting.amounts == {}
+    assert desks.with_key(one.key) is one
     desks.clear("one")
+    assert desks.with_key(one.key) is None
     assert desks.of("one").session.setting.amounts == {}
     assert len(desks) == 2
 
 
-def test_painting_ends_with_the_newest_setting_though_it_changed_meanwhile(desk: Desk) -> None:
-    loop = paint(desk)
-    next(loop)
-    desk.session.turn("hue", 60)
-    newest = picture_html(desk.session.picture())
-    assert [picture for picture, _, _ in loop][-1] == newest
-    assert desk.read is desk.shown
+def test_a_page_sees_the_picture_of_its_newest_move_without_loss(ask: Callable[..., live.Answer]) -> None:
+    answer = ask("look", amounts={"hue": 60, "size": -1})
+    session = Session(GENERATOR)
+    session.turn("hue", 60)
+    session.turn("size", -1)
+    assert seen(answer["birds"][0]).equal(to_pictures(to_images(session.picture().pixels)))
+    assert "hue +60°, size −1 σ" in answer["texts"][0]
+    assert answer["finished"] is True
 
 
-def test_a_move_wakes_the_loop_while_it_rests(desk: Desk) -> None:
-    loop = paint(desk)
-    before = next(loop)
-    threading.Timer(0.1, dialled, (desk, 1.0), {"hue": 60}).start()
-    assert next(loop)[0] != before[0]
+def test_what_was_before_and_what_differs_come_on_request(ask: Callable[..., live.Answer]) -> None:
+    plain = ask("look")["birds"]
+    assert ask("look", stamp=2, amounts={"background_hue": 90}, view="before")["before"] == plain
+    turned = ask("look", stamp=3, view="difference")
+    heat = seen(turned["heat"][0])[0].mean(0)
+    assert heat[:8, :8].mean() > 5 * heat[32:40, 28:36].mean()  # the background lights up, the bird does not
+    assert 0.2 < turned["changed"] < 0.9
 
 
-def test_an_older_painter_stops_when_a_newer_one_begins(desk: Desk) -> None:
-    older = paint(desk)
-    next(older)
-    desk.session.turn("hue", 60)
-    seen: list[Any] = []
-    newer = threading.Thread(target=lambda: seen.extend(paint(desk)))
-    newer.start()  # and waits until the older one has sent what it has in hand
-    time.sleep(0.1)
-    assert seen == []
-    assert list(older) == []
-    newer.join()
-    assert seen[-1][0] == picture_html(desk.session.picture())
+def test_nothing_differs_where_nothing_is_turned(ask: Callable[..., live.Answer]) -> None:
+    answer = ask("look", view="difference")
+    assert answer["changed"] == 0
+    assert seen(answer["heat"][0]).amax() < 0.1
 
 
-def test_texts_come_first_and_strips_follow_until_something_changes(desk: Desk) -> None:
-    desk.wants_strips = True
-    loop = settle(desk)
-    command, python, strips = next(loop)
-    assert (command, python, strips) == (desk.session.as_command(), desk.session.as_python(), [])
-    assert len(next(loop)[2]) == 1
-    desk.session.turn("hue", 60)
-    assert list(loop) == []
-    assert len(list(settle(desk))[-1][2]) == len(desk.knobs)
-    assert desk.settled is desk.session.setting
+def test_a_strip_is_drawn_again_only_when_something_else_was_turned(ask: Callable[..., live.Answer]) -> None:
+    first = ask("strip", knob="size")
+    assert seen(first["address"]).shape == (1, 3, 64, 64 * live.SLIDER_FRAMES)
+    ask("look", stamp=2, amounts={"size": 1})
+    assert "address" not in ask("strip", stamp=2, knob="size", known=first["known"])
+    ask("look", stamp=3, amounts={"size": 1, "hue": 90})
+    assert ask("strip", stamp=3, knob="size", known=first["known"])["address"] != first["address"]
 
 
-def test_a_picture_travels_without_loss() -> None:
-    import base64
-    import io
-    import re
-
-    picture = Session(GENERATOR).picture()
-    address = re.search(r'src="data:image/png;base64,([^"]+)"', picture_html(picture))
-    assert address is not None
-    shown = Image.open(io.BytesIO(base64.b64decode(address[1])))
-    assert to_pictures([shown]).equal(to_pictures(to_images(picture.pixels)))
+def test_the_first_picture_round_a_dial_is_the_bird_as_it_is(ask: Callable[..., live.Answer]) -> None:
+    bird, dial = seen(ask("look")["birds"][0]), seen(ask("strip", knob="heading")["address"])
+    assert dial.shape[-1] == 64 * live.RING_FRAMES
+    assert (dial[..., :64] - bird).abs().mean() < 0.02
+    assert (dial[..., 64 * 4 : 64 * 5] - bird).abs().mean() > 0.05
 
 
-def test_names_from_a_dropped_file_are_shown_as_text() -> None:
-    knob = steer.LinearKnob("<img src=x>", "z", torch.ones(12), attribute="<script>")
-    assert "<" not in knob_info(knob, "")
+def test_a_map_has_one_knob_across_and_the_other_up(ask: Callable[..., live.Answer]) -> None:
+    chart = seen(ask("chart", across="background_hue", up="background_brightness")["address"])
+    assert chart.shape == (1, 3, 64 * live.MAP_SIDE, 64 * live.MAP_SIDE)
+    assert chart[..., :64, :].mean() > chart[..., -64:, :].mean()
+
+
+def test_a_drawing_for_an_older_move_is_left(ask: Callable[..., live.Answer]) -> None:
+    ask("look", stamp=5, amounts={"hue": 10})
+    assert ask("strip", stamp=4, knob="size") == {"overtaken": True}
+    assert ask("finish", stamp=4) == {"overtaken": True}
+
+
+def test_the_judge_reads_what_is_shown(ask: Callable[..., live.Answer]) -> None:
+    ask("look", amounts={"hue": 90})
+    answer = ask("judge")
+    assert "+90°" in answer["readings"]
+    assert 0 <= answer["before"]["hue"] < 360
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"key": "guessed"}, "reload"),
+        ({"key": None}, "reload"),
+        ({"amounts": [1]}, "a value for each knob"),
+    ],
+)
+def test_calls_that_no_page_makes_are_answered_in_plain_words(
+    ask: Callable[..., live.Answer], asked: dict[str, Any], said: str
+) -> None:
+    assert said in ask("look", **asked)["error"]
+    assert "no knob named 'colour'" in ask("strip", knob="colour")["error"]
+    assert "no knob named" in ask("chart", across={}, up="hue")["error"]
+
+
+def test_a_page_that_asks_for_too_much_at_a_time_is_put_off(desks: Desks, ask: Callable[..., live.Answer]) -> None:
+    calls = desks.of("page").calls
+    while calls.acquire(blocking=False):
+        pass
+    assert ask("look") == {"busy": True}
+    calls.release()
+    assert "birds" in ask("look")
+
+
+def test_names_from_a_dropped_file_are_text(desk: Desk) -> None:
+    knob = steer.LinearKnob("<img src=x>", "z", torch.ones(12))
+    desk.session._setting = replace(desk.session.setting, knobs={knob.name: knob})
+    desk.revise()
+    (described,) = describe(desk)["knobs"]
+    assert described["title"] == "<img src=x>"  # the page sets it as text; see its test in the browser
 
 
 def test_the_endpoint_draws_what_python_draws(client: Client) -> None:
@@ -181,6 +254,7 @@ def test_the_endpoint_draws_one_seed_at_the_generators_own_size(client: Client) 
     file, _ = client.predict(GENERATOR, [5], api_name="/render")
     session = Session(GENERATOR)
     session.throw(5)
+    session.truncation(1.0)
     with Image.open(file) as image:
         assert to_pictures([image]).equal(to_pictures(to_images(session.picture().pixels)))
 
@@ -205,11 +279,30 @@ def test_the_endpoint_says_in_plain_words_what_is_wrong(client: Client, asked: d
     assert said in str(caught.value).replace("&#x27;", "'")
 
 
-def test_there_is_one_named_endpoint_with_named_parameters(client: Client) -> None:
-    described = client.view_api(return_format="dict", print_info=False)
-    assert list(described["named_endpoints"]) == ["/render"]
-    names = [parameter["parameter_name"] for parameter in described["named_endpoints"]["/render"]["parameters"]]
-    assert names == ["generator", "seeds", "label", "truncation", "turns"]
+def test_knobs_are_turned_by_what_the_endpoints_say_of_them(client: Client) -> None:
+    knobs = client.predict(GENERATOR, api_name="/knobs")
+    assert knobs["heading"] == {"unit": "degree", "low": -180, "high": 180, "attribute": "heading", "window": [0, 1]}
+    asked = {"generator": GENERATOR, "seeds": [1, 2]}
+    before = client.predict(**asked, api_name="/measure")
+    after = client.predict(**asked, turns={"hue": 90}, api_name="/measure")
+    for old, new in zip(before["hue"], after["hue"], strict=True):
+        assert (new - old) % 360 == pytest.approx(90, abs=25)
+
+
+def test_a_recipe_from_an_endpoint_is_made_again_by_another(client: Client) -> None:
+    first, recipe = client.predict(GENERATOR, [4], turns={"size": 1.0}, windows={"size": [0, 0.5]}, api_name="/render")
+    second, repeated = client.predict(recipe, api_name="/again")
+    assert Path(first).read_bytes() == Path(second).read_bytes()
+    assert repeated == recipe
+    with pytest.raises(AppError, match="no usable recipe"):
+        client.predict({"seeds": [1]}, api_name="/again")
+
+
+def test_the_endpoints_have_names_and_named_parameters(client: Client) -> None:
+    described = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert sorted(described) == ["/again", "/knobs", "/measure", "/render"]
+    names = [parameter["parameter_name"] for parameter in described["/render"]["parameters"]]
+    assert names == ["generator", "seeds", "label", "truncation", "turns", "windows"]
 
 
 def status_of(address: str, data: bytes | None = None) -> int:

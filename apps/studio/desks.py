@@ -1,22 +1,31 @@
 """Desks: what each open page works on, kept apart by the page's session hash."""
 
+import math
+import secrets
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from itertools import islice
-from math import isfinite
-from threading import Event, Lock
-from typing import Any
+from threading import BoundedSemaphore, Lock
+from typing import Any, TypeGuard
 
 from steer.apps.session import Picture, Session
 from steer.apps.setting import Setting
-from steer.apps.studio.panels import Strip
+from steer.directions.plausible import LIMITS
+from steer.errors import Cancelled
 from steer.knob import Knob
-
-POOL = 32
-"""Sliders on the page; a fixed pool, since sliders made on the fly lose what was dialled."""
 
 MOST_DESKS = 1000
 """Open pages that are remembered; the one unused for longest goes first."""
+
+MOST_CALLS = 4
+"""Calls of one page that are answered at a time; a page itself never makes more."""
+
+BEYOND = 0.15
+"""How far a slider goes on beyond the plausible range, in parts of its width."""
+
+
+STEPS: Mapping[str, float] = {"degree": 1.0, "sigma": 0.05}
+SMALL_STEPS = 200
+"""Steps over the range of a knob in any other unit."""
 
 
 class Desk:
@@ -24,90 +33,101 @@ class Desk:
 
     Attributes:
         session: what the page turns.
-        edition: counted up whenever the sliders are set from here; what was dialled before then is void. 0 until
-            the page was opened.
-        moved: set at every move of the sliders, for the loop that waits for one.
-        easel: held while a picture is made and sent, so that no older one arrives after it.
+        key: what the page proves itself with; nobody can guess it.
+        revision: counted up whenever the controls are set from here; what was turned on the page before then is void.
+            0 until the page was opened.
+        travels: the ends of each knob's slider, as the controls were set.
+        calls: taken for every call of the page.
         shown: the picture that the page shows.
-        read: the picture that the page's readings are of.
-        read_at: when it was measured, in seconds of `time.perf_counter`.
-        readings: the readings, as HTML.
-        wants_strips: whether strips are wanted.
-        strips: the strips drawn last, in the sliders' order.
-        settled: the setting that all of them show.
+        thumbs: an address of a small picture of each step of the history.
+        ticks: counted up whenever the page shall look again, though none of its knobs was moved.
     """
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.edition = 0
-        self.moved = Event()
-        self.easel = Lock()
+        self.key = secrets.token_urlsafe(16)
+        self.revision = 0
+        self.travels: Mapping[str, tuple[float, float]] = {}
+        self.calls = BoundedSemaphore(MOST_CALLS)
         self.shown: Picture | None = None
-        self.read: Picture | None = None
-        self.read_at = 0.0
-        self.readings = ""
-        self.wants_strips = True
-        self.strips: list[Strip] = []
-        self.settled: Setting | None = None
+        self.thumbs: dict[Setting, str] = {}
+        self.ticks = 0
         self._lock = Lock()
         self._newest = 0.0
-        self._painter = 0
 
     @property
     def knobs(self) -> Mapping[str, Knob]:
-        """The knobs that have a slider, in the sliders' order: those that came with a recipe, then the shipped."""
+        """The knobs in the order of the page: those that came with a recipe, then the shipped."""
         setting = self.session.setting
         shipped = setting.dice.model.knobs
         order = sorted(setting.knobs, key=lambda name: name in shipped)
-        return {name: setting.knobs[name] for name in islice(order, POOL)}
+        return {name: setting.knobs[name] for name in order}
 
-    def dial(self, edition: Any, stamp: Any, truncation: Any, amounts: Sequence[Any]) -> None:
-        """Set truncation and knobs as the sliders stand, unless newer ones were seen.
+    def revise(self) -> int:
+        """Void what the page turned until now, since its controls are set anew; return the revision's number."""
+        with self._lock:
+            amounts = self.session.setting.amounts
+            self.travels = {name: travel(knob, amounts.get(name, 0.0)) for name, knob in self.knobs.items()}
+            self.revision += 1
+            self._newest = 0.0
+            return self.revision
+
+    def move(self, revision: Any, stamp: Any, amounts: Mapping[str, Any], windows: Mapping[str, Any]) -> None:
+        """Turn the knobs as they stand on the page, unless newer moves were seen; what is no number turns nothing.
 
         Args:
-            edition: the edition of the sliders.
-            stamp: the page's clock; requests may overtake each other.
-            truncation: see `Session.truncation`.
-            amounts: one a slider; what is not a number leaves its knob as it is.
+            revision: that of the page's controls.
+            stamp: the page's clock; calls may overtake each other.
+            amounts: how far each knob is turned; beyond the end of its slider it stops there.
+            windows: start and end of the windows that were moved.
         """
         with self._lock:
-            if edition != self.edition or not _is_number(stamp) or stamp < self._newest:
+            if revision != self.revision or not is_number(stamp) or stamp < self._newest:
                 return
             self._newest = stamp
-            if _is_number(truncation) and truncation != self.session.setting.dice.truncation:
-                self.session.truncation(float(truncation))
-            for (name, knob), amount in zip(self.knobs.items(), amounts, strict=False):
-                if _is_number(amount):
-                    low, high = slider_range(knob, self.session.setting.amounts.get(name, 0.0))
+            for name, (low, high) in self.travels.items():
+                amount, window = amounts.get(name), windows.get(name)
+                if is_number(amount):
                     self.session.turn(name, float(min(max(amount, low), high)))
-        self.moved.set()
+                if _is_pair(window):
+                    self.session.window(name, float(window[0]), float(window[1]))
 
-    def set_sliders(self) -> int:
-        """Begin a new edition of the sliders and return its number."""
-        with self._lock:
-            self.edition += 1
-            self._newest = 0.0
-            return self.edition
+    def check(self, stamp: Any) -> None:
+        """Do nothing while no newer move than the one of this stamp was made.
 
-    def take_brush(self) -> int:
-        """Become the one who paints the page; whoever painted before stops."""
-        with self._lock:
-            self._painter += 1
-            return self._painter
-
-    def holds_brush(self, painter: int) -> bool:
-        """Return whether nobody has taken over since."""
-        return painter == self._painter
+        Raises:
+            Cancelled: there was one, so that whatever is made for the older one is of no use.
+        """
+        if not is_number(stamp) or stamp < self._newest:
+            raise Cancelled("a newer move was made")
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+def is_number(value: Any) -> TypeGuard[float]:
+    """Return whether a value that came from a page is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def slider_range(knob: Knob, amount: float) -> tuple[float, float]:
-    """Return the ends of a knob's slider: its range, wide enough for 0 and for where it stands."""
+def _is_pair(value: Any) -> TypeGuard[Sequence[float]]:
+    return isinstance(value, Sequence) and len(value) == 2 and all(map(is_number, value))
+
+
+def travel(knob: Knob, amount: float) -> tuple[float, float]:
+    """Return the ends of a knob's slider: a little beyond its range, and as far as 0 and where it stands.
+
+    A ring has no beyond, and a range that ends where knobs were measured to at all has none there either.
+    """
     low, high = knob.range
-    return min(low, amount, 0.0), max(high, amount, 0.0)
+    more = 0.0 if knob.kind == "ring" else BEYOND * (high - low)
+    limit = LIMITS.get(knob.unit, max(-low, high) + more)
+    low, high = min(max(low - more, -limit), low), max(min(high + more, limit), high)
+    step = step_of(knob)
+    return math.floor(min(low, amount, 0.0) / step) * step, math.ceil(max(high, amount, 0.0) / step) * step
+
+
+def step_of(knob: Knob) -> float:
+    """Return the step of a knob's slider, in the knob's unit."""
+    low, high = knob.range
+    return STEPS.get(knob.unit, (high - low) / SMALL_STEPS)
 
 
 class Desks:
@@ -124,6 +144,7 @@ class Desks:
         self._generators = tuple(generators)
         self.session = Session(self._generators[0], self._generators)
         self._desks: OrderedDict[str, Desk] = OrderedDict()
+        self._by_key: dict[str, str] = {}
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -133,13 +154,28 @@ class Desks:
         """Return the desk of a page, laid when it is first asked for."""
         with self._lock:
             if page not in self._desks:
-                self._desks[page] = Desk(Session(self._generators[0], self._generators))
+                desk = self._desks[page] = Desk(Session(self._generators[0], self._generators))
+                self._by_key[desk.key] = page
                 while len(self._desks) > MOST_DESKS:
-                    self._desks.popitem(last=False)
+                    self._forget(next(iter(self._desks)))
+            self._desks.move_to_end(page)
+            return self._desks[page]
+
+    def with_key(self, key: Any) -> Desk | None:
+        """Return the desk of the page that has this key, if there is one."""
+        with self._lock:
+            page = self._by_key.get(key) if isinstance(key, str) else None
+            if page is None:
+                return None
             self._desks.move_to_end(page)
             return self._desks[page]
 
     def clear(self, page: str) -> None:
         """Forget a page."""
         with self._lock:
-            self._desks.pop(page, None)
+            self._forget(page)
+
+    def _forget(self, page: str) -> None:
+        desk = self._desks.pop(page, None)
+        if desk is not None:
+            del self._by_key[desk.key]

@@ -141,7 +141,7 @@ class Frame:
             SteerError: it was left alone for so long that it was forgotten.
         """
         desk = self.anyone(request)
-        if desk.edition == 0:
+        if desk.revision == 0:
             raise SteerError("this page was left alone for so long that it was forgotten; reload it")
         return desk
 
@@ -158,7 +158,7 @@ class Frame:
         self.demo.unload(self._leave)
 
     def _begin(self, request: gr.Request) -> None:
-        self.anyone(request).set_sliders()
+        self.anyone(request).revise()
 
     def _leave(self, request: gr.Request) -> None:
         self.desks.clear(str(request.session_hash))

@@ -1,4 +1,4 @@
-"""The parts of the page that are drawn rather than operated: picture, readings, strips."""
+"""The parts of the page that are drawn rather than operated: pictures, strips, maps, readings."""
 
 import base64
 import io
@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+import torch
 from PIL import Image
 from torch import Tensor
 
-from steer.apps.session import Picture, Reading
+from steer.apps.session import Reading
 from steer.apps.setting import Setting, seed_text
 from steer.knob import Knob
 from steer.pictures import to_images
@@ -22,13 +23,9 @@ LARGEST_PNG = 160
 QUICK: dict[str, Any] = {"kind": "PNG", "compress_level": 1}
 COMPACT: dict[str, Any] = {"kind": "JPEG", "quality": 92, "subsampling": 0}
 
-Strip = list[str]
-"""A strip's address and its description."""
-
 STRIP_HEIGHT = 64
-"""Pixels; taller pictures are made smaller for a strip."""
+"""Pixels; taller pictures are made smaller for a strip, a map or a thumbnail."""
 
-UNIT_NAMES = {"sigma": "σ", "degree": "°", "absolute": "absolute"}
 HUES = frozenset({"hue", "background_hue"})
 """Circular attributes that are colours, and shown as such."""
 
@@ -65,34 +62,8 @@ def addresses(pictures: Tensor) -> list[str]:
     return [_address(image, **kind) for image in to_images(pictures)]
 
 
-def contact(pictures: Tensor, columns: int) -> str:
-    """Return an address of small pictures laid out edge to edge, row by row."""
-    images = to_images(pictures)
-    height = min(STRIP_HEIGHT, images[0].height)
-    width = round(images[0].width * height / images[0].height)
-    paper = Image.new("RGB", (width * columns, height * math.ceil(len(images) / columns)))
-    for place, image in enumerate(images):
-        fitted = image if image.height == height else image.resize((width, height), Image.Resampling.LANCZOS)
-        paper.paste(fitted, (place % columns * width, place // columns * height))
-    return _address(paper, **COMPACT)
-
-
-def picture_html(picture: Picture) -> str:
-    """Draw the birds side by side, at their own size; the page enlarges them."""
-    images = to_images(picture.pixels)
-    small = " small" if images[0].height <= LARGEST_PNG else ""
-    kind: dict[str, Any] = (
-        {"kind": "PNG", "compress_level": 1} if small else {"kind": "JPEG", "quality": 92, "subsampling": 0}
-    )
-    cells = [
-        f'<span><img src="{_address(image, **kind)}" width="{image.width}" height="{image.height}" '
-        f'alt="{escape(text)}"></span>'
-        for image, text in zip(images, _descriptions(picture.setting), strict=True)
-    ]
-    return f'<div class="birds birds-{len(images)}{small}">{"".join(cells)}</div>'
-
-
-def _descriptions(setting: Setting) -> list[str]:
+def descriptions(setting: Setting) -> list[str]:
+    """Say in words what each picture is, for those who do not see it."""
     turns = ", ".join(
         f"{plain(name)} {number(amount, setting.knobs[name].unit, signed=True)}"
         for name, amount in setting.amounts.items()
@@ -105,17 +76,55 @@ def _descriptions(setting: Setting) -> list[str]:
     ]
 
 
-def status_html(picture: Picture) -> str:
-    """Say what is shown and how long it took."""
-    setting = picture.setting
+def summary(setting: Setting) -> str:
+    """Say in a few words what is shown."""
     seeds = f"seed {seed_text(setting.dice.seeds[: setting.dice.birds])}" if setting.dice.plain else "own dice"
     labels = sorted(set(setting.labels))
-    shown = labels[0] if len(labels) == 1 else f"{setting.dice.birds} pictures"
-    milliseconds = max(1, round(1000 * picture.seconds))
-    return (
-        f'<p class="status"><span>{escape(shown)} · {seeds}</span>'
-        f'<span class="speed">{milliseconds} ms a frame</span></p>'
-    )
+    return f"{labels[0] if len(labels) == 1 else f'{setting.dice.birds} pictures'} · {seeds}"
+
+
+def thumb(pictures: Tensor) -> str:
+    """Return an address of the first picture, made small."""
+    image = to_images(pictures[:1])[0]
+    image.thumbnail((STRIP_HEIGHT, STRIP_HEIGHT), Image.Resampling.LANCZOS)
+    return _address(image, **COMPACT)
+
+
+def contact(pictures: Tensor, columns: int) -> str:
+    """Return an address of small pictures laid out edge to edge, row by row."""
+    images = to_images(pictures)
+    height = min(STRIP_HEIGHT, images[0].height)
+    width = round(images[0].width * height / images[0].height)
+    paper = Image.new("RGB", (width * columns, height * math.ceil(len(images) / columns)))
+    for place, image in enumerate(images):
+        fitted = image if image.height == height else image.resize((width, height), Image.Resampling.LANCZOS)
+        paper.paste(fitted, (place % columns * width, place // columns * height))
+    return _address(paper, **COMPACT)
+
+
+HEAT = ((0.02, 0.02, 0.06), (0.32, 0.07, 0.43), (0.73, 0.21, 0.33), (0.98, 0.55, 0.04), (0.99, 1.0, 0.64))
+"""Colours of a heat map, from no difference to the largest; after matplotlib's inferno."""
+
+HOTTEST = 0.5
+"""The difference, of brightness from 0 to 1, that is drawn in the last colour."""
+
+CHANGED = 0.02
+"""The difference from which a pixel counts as changed: five steps of 255."""
+
+
+def heat_map(pictures: Tensor, before: Tensor) -> tuple[list[str], float]:
+    """Draw where pictures (batch, 3, height, width) in [0, 1] differ from what they were.
+
+    Returns:
+        An address of each map, and the share of all pixels that changed visibly.
+    """
+    difference = (pictures - before).abs().mean(1)  # (batch, height, width)
+    colours = torch.tensor(HEAT, device=pictures.device)
+    place = (difference / HOTTEST).clamp(0, 1).sqrt() * (len(HEAT) - 1)  # the root makes faint leakage visible
+    low = place.floor().long().clamp(max=len(HEAT) - 2)
+    share = (place - low).unsqueeze(-1)
+    heat = (1 - share) * colours[low] + share * colours[low + 1]
+    return addresses(heat.permute(0, 3, 1, 2)), float((difference >= CHANGED).float().mean())
 
 
 def readings_html(readings: Sequence[Reading], birds: int) -> str:
@@ -189,20 +198,6 @@ def _swatch(reading: Reading) -> str:
     )
 
 
-def draw_strip(name: str, knob: Knob, frames: Tensor) -> Strip:
-    """Lay pictures (steps, 3, height, width) out side by side: the address of the strip, and its description."""
-    images = to_images(frames)
-    height = min(STRIP_HEIGHT, images[0].height)
-    width = round(images[0].width * height / images[0].height)
-    strip = Image.new("RGB", (width * len(images), height))
-    for place, image in enumerate(images):
-        fitted = image if image.height == height else image.resize((width, height), Image.Resampling.LANCZOS)
-        strip.paste(fitted, (place * width, 0))
-    ends = " to ".join(number(end, knob.unit) for end in knob.range)
-    return [_address(strip, "JPEG", quality=88, subsampling=0), f"the first picture with {plain(name)} from {ends}"]
-
-
 def knob_info(knob: Knob, summary: str) -> str:
-    """Return one line about a knob: what it turns, and in what unit where no degrees say so."""
-    what = summary or (f"turns {plain(knob.attribute)}" if knob.attribute else f"found by {knob.provenance.finder}")
-    return escape(f"{what} ({UNIT_NAMES.get(knob.unit, knob.unit)})", quote=False)
+    """Say in one line what a knob turns."""
+    return summary or (f"turns {plain(knob.attribute)}" if knob.attribute else f"found by {knob.provenance.finder}")

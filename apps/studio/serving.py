@@ -10,7 +10,7 @@ from gradio.events import api
 
 from steer.apps.setting import shared_model
 from steer.apps.studio.desks import Desks
-from steer.apps.studio.endpoint import render_endpoint
+from steer.apps.studio.endpoints import endpoints
 from steer.apps.studio.frame import TITLE, Frame
 from steer.apps.studio.look import THEME
 from steer.apps.studio.tabs import TABS
@@ -28,6 +28,8 @@ SWEEP_EVERY, SWEEP_AFTER = 60, 600
 """Seconds between two sweeps of the server's temporary files, and how old a file is then."""
 
 FOLDER = Path(__file__).parent
+SCRIPTS = ("studio.js", "pump.js", "view.js", "board.js", "dial.js", "pad.js")
+"""In the order in which they build on each other."""
 
 Auth = tuple[str, str] | list[tuple[str, str]] | Callable[[str, str], bool]
 
@@ -64,7 +66,8 @@ def build(generators: Sequence[str] | None = None) -> gr.Blocks:
     _warm_up(desks)
     with gr.Blocks(title=TITLE, delete_cache=(SWEEP_EVERY, SWEEP_AFTER), analytics_enabled=False) as demo:
         Frame(desks, TABS).lay_out(demo)
-        api(render_endpoint(desks, demo.GRADIO_CACHE), api_name="render", concurrency_limit=None)
+        for endpoint in endpoints(desks, demo.GRADIO_CACHE):
+            api(endpoint, api_name=endpoint.__name__, concurrency_limit=None)
     demo.queue(api_open=False, default_concurrency_limit=None)
     return demo
 
@@ -112,6 +115,7 @@ def launch(
             share=share,
             inbrowser=open_browser,
             prevent_thread_lock=True,
+            _frontend=False,  # it would ask for the page once more, and give up where that takes three seconds
             **look(),
         )
     except OSError as error:
@@ -128,7 +132,7 @@ def look() -> dict[str, Any]:
     return {
         "theme": THEME,
         "css_paths": [FOLDER / "studio.css", *sorted((FOLDER / "tabs").glob("*.css"))],
-        "head": f"<script>{(FOLDER / 'studio.js').read_text(encoding='utf-8')}</script>",
+        "head": "".join(f"<script>{(FOLDER / name).read_text(encoding='utf-8')}</script>" for name in SCRIPTS),
         "max_file_size": LARGEST_UPLOAD,
         "ssr_mode": False,
         "footer_links": ["api", "settings"],

@@ -1,5 +1,6 @@
 """Turn: dice and knobs, the picture that follows the hand, and what the judge makes of it."""
 
+import json
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,12 +10,12 @@ from typing import Any
 import gradio as gr
 
 from steer.apps.session import Session
-from steer.apps.setting import COLUMNS, LARGEST_SEED
-from steer.apps.studio.desks import POOL, Desk, slider_range
-from steer.apps.studio.frame import FETCH, LATEST, QUIET, Frame, plainly
-from steer.apps.studio.painting import Seen, Settled, paint, settle
-from steer.apps.studio.panels import knob_info, plain
-from steer.errors import SteerError
+from steer.apps.setting import COLUMNS, LARGEST_SEED, TYPICAL
+from steer.apps.studio.board import describe
+from steer.apps.studio.desks import Desk
+from steer.apps.studio.frame import FETCH, LATEST, Frame, plainly
+from steer.apps.studio.live import calls
+from steer.apps.studio.panels import descriptions, plain, thumb
 
 ANY = "any (the seed decides)"
 """The choice that asks for no class."""
@@ -22,31 +23,16 @@ ANY = "any (the seed decides)"
 LARGEST_THROW = 9_999
 """Seeds that a throw draws from: small enough to be said aloud."""
 
-DIALLED = POOL + 3
-"""Values that travel with every move: edition, clock, truncation and the sliders."""
-
-CLOCK = f"(...values) => [values[0], performance.now(), ...values.slice(2, {DIALLED})]"
-"""Puts the page's clock beside the sliders, since requests may overtake each other."""
-
 NAME_BOXES = """() => {
   for (const name of ["python", "command"])
     document.querySelector(`#${name} textarea`)?.setAttribute("aria-label", name);
 }"""
 """Gives the boxes of code their names: Gradio's labels name the button in them."""
 
-SHOW_STRIPS = """watch("value", () => {
-  document.querySelectorAll(".knob img.strip").forEach((image, place) => {
-    const [address, description] = props.value?.[place] ?? ["", ""];
-    image.hidden = !address;
-    if (address) image.src = address;
-    image.alt = description;
-  });
-});"""
-"""Hands each knob its strip: one component for all, since Gradio takes a millisecond for each that an event names."""
+VIEWS = {"Picture": "plain", "Before and after": "before", "Difference": "difference"}
+"""Ways to look at a picture, and their names in the scripts."""
 
-STEPS = {"degree": 1.0, "sigma": 0.05}
-SMALL_STEPS = 200
-"""Steps over the range of a knob in any other unit."""
+VIEW = f"(view) => steer.pump.view({json.dumps(VIEWS)}[view])"
 
 Update = dict[Any, Any]
 """New values by component."""
@@ -66,15 +52,34 @@ class Turn:
             with gr.Column(elem_id="choose", min_width=220):
                 self._lay_choices()
             with gr.Column(elem_id="look", min_width=320):
-                self.picture = gr.HTML(elem_id="picture", label="Picture")
-                self.status = gr.HTML(elem_id="status")
-                self.readings = gr.HTML(elem_id="readings")
+                self._lay_view()
             with gr.Column(elem_id="turn", min_width=300):
-                self._lay_knobs()
+                with gr.Row(elem_id="knob-bar"):
+                    gr.HTML('<h2>Knobs</h2><p class="hint">0 leaves the dice as they fell.</p>')
+                    self.reset = gr.Button("Reset all", size="sm", elem_id="reset")
+                self.board = gr.HTML(
+                    {},
+                    html_template="",
+                    js_on_load="steer.board({ element, props, server, watch, rest: () => trigger('rest') })",
+                    server_functions=calls(self.frame.desks),
+                    elem_id="board",
+                )
         with gr.Column(elem_id="keep"):
             self._lay_keeping()
-        self.edition = gr.Number(0, visible=False)
-        self.stamp = gr.Number(0, visible=False)
+
+    def _lay_view(self) -> None:
+        with gr.Row(elem_id="view-bar"):
+            self.undo = gr.Button("Undo", size="sm", elem_id="undo")
+            self.redo = gr.Button("Redo", size="sm", elem_id="redo")
+            self.view = gr.Radio(list(VIEWS), value="Picture", show_label=False, label="View", elem_id="view")
+        gr.HTML(html_template="", js_on_load="steer.view({ element })", elem_id="picture")
+        self.history = gr.HTML(
+            {},
+            html_template="",
+            js_on_load="steer.history({ element, props, watch, select: (step) => trigger('select', step) })",
+            elem_id="history",
+        )
+        gr.HTML(html_template="", js_on_load="steer.readings({ element })", elem_id="readings")
 
     def _lay_choices(self) -> None:
         self.label = gr.Dropdown(
@@ -96,7 +101,7 @@ class Turn:
         self.truncation = gr.Slider(
             0.05,
             1,
-            value=1,
+            value=TYPICAL,
             step=0.05,
             label="Truncation",
             info="Draws the dice in: smaller is more typical, less varied.",
@@ -105,22 +110,6 @@ class Turn:
         self.birds = gr.Radio(
             list(COLUMNS), value=1, label="Pictures", info="The same turns on this many seeds.", elem_id="birds"
         )
-
-    def _lay_knobs(self) -> None:
-        with gr.Row(elem_id="knob-bar"):
-            gr.HTML('<h2>Knobs</h2><p class="hint">0 leaves the dice as they fell.</p>')
-            self.reset = gr.Button("Reset all", size="sm", elem_id="reset")
-        self.show_strips = gr.Checkbox(
-            True, label="Show each knob over its whole range", elem_id="show-strips", container=False
-        )
-        self.cells, self.sliders = [], []
-        with gr.Column(elem_id="knobs"):
-            for place in range(POOL):
-                with gr.Column(visible=False, elem_classes="knob", elem_id=f"knob-{place}") as cell:
-                    self.sliders.append(gr.Slider(-1, 1, value=0, step=0.05, label=f"knob {place}", buttons=["reset"]))
-                    gr.HTML('<img class="strip" alt="" hidden>')
-                self.cells.append(cell)
-        self.strips = gr.HTML([], html_template="", js_on_load=SHOW_STRIPS)
 
     def _lay_keeping(self) -> None:
         with gr.Row(elem_id="keep-bar"):
@@ -138,82 +127,57 @@ class Turn:
         )
 
     @property
-    def choices(self) -> list[Any]:
-        """What shows the session's choices, less the sliders."""
-        return [self.label, self.seed, self.die, self.throw_one, self.birds]
-
-    @property
     def controls(self) -> list[Any]:
         """What shows the session's choices."""
-        return [*self.choices, self.truncation, *self.cells, *self.sliders, self.edition]
+        return [self.label, self.seed, self.die, self.throw_one, self.birds, self.truncation, self.board]
 
     @property
-    def seen(self) -> list[Any]:
-        """What is painted while the hand moves."""
-        return [self.picture, self.status, self.readings]
-
-    @property
-    def settled(self) -> list[Any]:
+    def rested(self) -> list[Any]:
         """What follows once the hand rests."""
-        return [self.command, self.python, self.strips]
+        return [self.command, self.python, self.history, self.undo, self.redo]
 
     def wire(self) -> None:
         """See `Tab.wire`."""
-        # Each move is noted at once, past the queue; the loop paints the newest, and is called again at the end.
-        sliders = [self.truncation, *self.sliders]
-        moves = [move for slider in sliders for move in (slider.input, slider.release)]
-        dialled = [self.edition, self.stamp, *sliders]
-        gr.on(
-            moves, self._note, dialled, None, js=CLOCK, queue=False, trigger_mode="multiple", preprocess=False, **QUIET
-        )
-        gr.on(moves, self._dial, dialled, self.seen, js=CLOCK, preprocess=False, **LATEST).then(
-            self._settle, None, self.settled, **LATEST
-        )
-        self._paint_after(self.label.input(self._label, self.label, self.choices, **LATEST))
-        self._paint_after(self.birds.input(self._birds, self.birds, self.choices, **LATEST))
-        self._paint_after(self.seed.input(self._seed, self.seed, None, **LATEST))
-        self._paint_after(self.throw.click(self._throw, None, self.choices, **LATEST))
-        self._paint_after(self.throw_one.click(self._throw_one, self.die, self.choices, **LATEST))
-        self._paint_after(self.show_strips.input(self._show_strips, self.show_strips, None, **LATEST))
-        self.frame.changed(self.reset.click(self._reset, None, None, **LATEST))
+        self.label.input(self._label, self.label, self.controls, **LATEST)
+        self.birds.input(self._birds, self.birds, self.controls, **LATEST)
+        self.seed.input(self._seed, self.seed, self.board, **LATEST)
+        self.throw.click(self._throw, None, self.controls, **LATEST)
+        self.throw_one.click(self._throw_one, self.die, self.controls, **LATEST)
+        gr.on([self.truncation.input, self.truncation.release], self._truncation, self.truncation, self.board, **LATEST)
+        self.view.input(None, self.view, None, js=VIEW)
+        self.board.rest(self._rest, None, self.rested, **LATEST)
+        for event in (
+            self.reset.click(self._reset, None, None, **LATEST),
+            self.undo.click(self._undo, None, None, **LATEST),
+            self.redo.click(self._redo, None, None, **LATEST),
+            self.history.select(self._go_back, None, None, **LATEST),
+        ):
+            self.frame.changed(event)
         self.save.click(self._save, None, self.saved, **LATEST).then(None, self.saved, None, js=FETCH)
         self.frame.demo.load(None, js=NAME_BOXES)
 
     def follow(self, event: Any) -> None:
         """See `Tab.follow`."""
-        self._paint_after(event.then(self._show, None, self.controls, **LATEST))
+        event.then(self._show, None, self.controls, **LATEST)
 
-    def _paint_after(self, event: Any) -> None:
-        event.then(self._paint, None, self.seen, **LATEST).then(self._settle, None, self.settled, **LATEST)
-
-    def _note(self, request: gr.Request, edition: Any, stamp: Any, truncation: Any, *amounts: Any) -> None:
-        """Note where the sliders stand, for the loop that paints; what is wrong, `_dial` will say."""
+    def _rest(self, request: gr.Request) -> list[Any]:
+        """Keep the step, and say it in code."""
         desk = self.frame.anyone(request)
-        try:
-            desk.dial(edition, stamp, truncation, amounts)
-        except SteerError:
-            return
-
-    def _dial(self, request: gr.Request, edition: Any, stamp: Any, truncation: Any, *amounts: Any) -> Iterator[Seen]:
-        """Set the sliders' values, and paint until the page shows the newest."""
-        with plainly():
-            self.frame.desk(request).dial(edition, stamp, truncation, amounts)
-        yield from self._paint(request)
-
-    def _paint(self, request: gr.Request) -> Iterator[Seen]:
-        """Paint until the page shows the newest setting."""
-        painted = False
-        with plainly():
-            for seen in paint(self.frame.anyone(request)):
-                yield seen
-                painted = True
-        if not painted:
-            yield (gr.skip(),) * 3  # a generator that yields nothing would empty the page
-
-    def _settle(self, request: gr.Request) -> Iterator[Settled]:
-        """Show texts and strips."""
-        with plainly():
-            yield from settle(self.frame.anyone(request))
+        session = desk.session
+        session.remember()
+        steps, place = session.history.steps, session.history.place
+        desk.thumbs = {step: desk.thumbs.get(step) or thumb(session.glimpse(step)) for step in steps}
+        history = {
+            "place": place,
+            "steps": [{"address": desk.thumbs[step], "text": descriptions(step)[0]} for step in steps],
+        }
+        return [
+            session.as_command(),
+            session.as_python(),
+            history,
+            gr.Button(interactive=place > 0),
+            gr.Button(interactive=place < len(steps) - 1),
+        ]
 
     def _label(self, request: gr.Request, label: str) -> Update:
         return self._some(request, lambda session: session.label(None if label == ANY else label))
@@ -221,10 +185,9 @@ class Turn:
     def _birds(self, request: gr.Request, count: int) -> Update:
         return self._some(request, lambda session: session.birds(count))
 
-    def _seed(self, request: gr.Request, seed: int | None) -> None:
+    def _seed(self, request: gr.Request, seed: int | None) -> Any:
         """Throw all dice with the seed that was typed; the box itself is left to the hand that types."""
-        if seed is not None:
-            self.frame.do(request, lambda session: session.throw(seed))
+        return gr.skip() if seed is None else describe(self.frame.do(request, lambda session: session.throw(seed)))
 
     def _throw(self, request: gr.Request) -> Update:
         return self._some(request, lambda session: session.throw(_random_seed()))
@@ -232,13 +195,20 @@ class Turn:
     def _throw_one(self, request: gr.Request, die: str | None) -> Update:
         return self._some(request, lambda session: session.throw_one(die or "", _random_seed()))
 
+    def _truncation(self, request: gr.Request, truncation: float) -> dict[str, Any]:
+        return describe(self.frame.do(request, lambda session: session.truncation(truncation)))
+
     def _reset(self, request: gr.Request) -> None:
         self.frame.do(request, Session.reset)
 
-    def _show_strips(self, request: gr.Request, wanted: bool) -> None:
-        with plainly():
-            desk = self.frame.desk(request)
-            desk.wants_strips, desk.settled, desk.strips = wanted, None, []
+    def _undo(self, request: gr.Request) -> None:
+        self.frame.do(request, Session.undo)
+
+    def _redo(self, request: gr.Request) -> None:
+        self.frame.do(request, Session.redo)
+
+    def _go_back(self, request: gr.Request, step: gr.EventData) -> None:
+        self.frame.do(request, lambda session: session.go_back(int(step.place)))
 
     def _save(self, request: gr.Request) -> Iterator[str]:
         """Write the PNG with its recipe; the page fetches it."""
@@ -249,53 +219,30 @@ class Turn:
             yield str(path)
 
     def _some(self, request: gr.Request, verb: Callable[[Session], None]) -> Update:
-        """Do something that leaves the sliders alone, and show the choices as they stand after."""
+        """Do something that leaves the knobs as they are, and show the choices as they stand after."""
         return self._choices(self.frame.do(request, verb))
-
-    def _choices(self, desk: Desk) -> Update:
-        dice = desk.session.setting.dice
-        label = dice.model.label
-        dies = [(plain(name), name) for name in dice.model.dice_knobs]
-        return {
-            self.label: gr.Dropdown(
-                [ANY, *(label.choices if label else ())], value=dice.label or ANY, visible=label is not None
-            ),
-            self.seed: None if dice.held else dice.seeds[0],
-            self.die: gr.Dropdown(dies, visible=bool(dies)),
-            self.throw_one: gr.Button(visible=bool(dies)),
-            self.birds: dice.birds,
-        }
 
     def _show(self, request: gr.Request) -> Update:
         """Show every control as the page's desk stands."""
         desk = self.frame.anyone(request)
-        setting = desk.session.setting
-        edition, knobs = desk.set_sliders(), list(desk.knobs.items())
-        desk.settled, desk.strips = None, []
-        measurer = setting.dice.model.measurer
-        update: Update = {**self._choices(desk), self.truncation: setting.dice.truncation, self.edition: edition}
-        dies = setting.dice.model.dice_knobs
-        update[self.die] = gr.Dropdown(
-            [(plain(name), name) for name in dies], value=dies[0] if dies else None, visible=bool(dies)
-        )
-        for place, (cell, slider) in enumerate(zip(self.cells, self.sliders, strict=True)):
-            update[cell] = gr.Column(visible=place < len(knobs))
-            if place >= len(knobs):
-                update[slider] = gr.Slider(-1, 1, value=0)
-                continue
-            name, knob = knobs[place]
-            amount = setting.amounts.get(name, 0.0)
-            low, high = slider_range(knob, amount)
-            attribute = measurer.attributes.get(knob.attribute or "") if measurer else None
-            update[slider] = gr.Slider(
-                low,
-                high,
-                value=amount,
-                step=STEPS.get(knob.unit, (high - low) / SMALL_STEPS),
-                label=plain(name),
-                info=knob_info(knob, attribute.summary if attribute else ""),
-            )
-        return update
+        desk.revise()
+        dies = desk.session.setting.dice.model.dice_knobs
+        die = gr.Dropdown([(plain(name), name) for name in dies], value=next(iter(dies), None), visible=bool(dies))
+        return {**self._choices(desk), self.die: die}
+
+    def _choices(self, desk: Desk) -> Update:
+        dice = desk.session.setting.dice
+        label, dies = dice.model.label, dice.model.dice_knobs
+        classes = [ANY, *(label.choices if label else ())]
+        return {
+            self.label: gr.Dropdown(classes, value=dice.label or ANY, visible=label is not None),
+            self.seed: None if dice.held else dice.seeds[0],
+            self.die: gr.skip(),
+            self.throw_one: gr.Button(visible=bool(dies)),
+            self.birds: dice.birds,
+            self.truncation: dice.truncation,
+            self.board: describe(desk),
+        }
 
 
 def _random_seed() -> int:

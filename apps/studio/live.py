@@ -1,0 +1,155 @@
+"""What the page asks for while the hand moves: pictures, readings, strips and maps.
+
+These calls pass by Gradio's queue, which takes longer than a picture does. So everything is checked here: the page's
+key, how much it asks for at a time, and every number. What goes wrong is answered in plain words, under ``error``.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from steer.apps.session import Picture
+from steer.apps.studio.desks import Desk, Desks
+from steer.apps.studio.panels import addresses, contact, descriptions, heat_map, plain, readings_html, summary
+from steer.errors import BadInput, Cancelled, SteerError, UnknownName
+
+Answer = dict[str, Any]
+Verb = Callable[[Desk, Mapping[str, Any]], Answer]
+
+SLIDER_FRAMES, RING_FRAMES, MAP_SIDE = 7, 8, 7
+"""Pictures along a slider, round a dial, and along each side of a map."""
+
+FORGOTTEN = "this page was left alone for so long that it was forgotten; reload it"
+
+log = logging.getLogger(__name__)
+
+
+def look(desk: Desk, asked: Mapping[str, Any]) -> Answer:
+    """Take up the newest move and make its picture, as a draft where that is quicker."""
+    desk.move(asked.get("revision"), asked.get("stamp"), _mapping(asked, "amounts"), _mapping(asked, "windows"))
+    desk.shown = desk.session.picture(draft=True)
+    return _shown(desk, desk.shown, asked)
+
+
+def finish(desk: Desk, asked: Mapping[str, Any]) -> Answer:
+    """Make the picture that a draft was shown of, as well as it gets."""
+    desk.shown = desk.session.picture(check=lambda: desk.check(asked.get("stamp")))
+    return _shown(desk, desk.shown, asked)
+
+
+def judge(desk: Desk, asked: Mapping[str, Any]) -> Answer:
+    """Measure the picture that is shown."""
+    if desk.shown is None:
+        return {}
+    readings = desk.session.readings(desk.shown)
+    before = {reading.attribute.name: reading.before for reading in readings}
+    return {"readings": readings_html(readings, desk.shown.setting.dice.birds), "before": before}
+
+
+def strip(desk: Desk, asked: Mapping[str, Any]) -> Answer:
+    """Draw the first bird over a knob, side by side: along the slider, or round the dial from 0 on."""
+    name = str(asked.get("knob"))
+    known = _known(desk, asked, name)
+    if known == asked.get("known"):
+        return {"known": known}
+    ring = name in desk.travels and desk.session.setting.knobs[name].kind == "ring"
+    round_it = [360 / RING_FRAMES * place for place in range(RING_FRAMES)]
+    amounts = round_it if ring else _middles(desk, name, SLIDER_FRAMES)
+    frames = []
+    for some in desk.session.strip(name, amounts):
+        desk.check(asked.get("stamp"))
+        frames.append(some)
+    return {"known": known, "address": contact(torch.cat(frames), len(amounts)), "text": f"the bird over {plain(name)}"}
+
+
+def chart(desk: Desk, asked: Mapping[str, Any]) -> Answer:
+    """Draw the map of two knobs: the first bird over both, the first knob across and the second up."""
+    across, up = str(asked.get("across")), str(asked.get("up"))
+    known = _known(desk, asked, across, up)
+    if known == asked.get("known"):
+        return {"known": known}
+    columns, rows = _middles(desk, across, MAP_SIDE), _middles(desk, up, MAP_SIDE)
+    frames = []
+    for some in desk.session.map(across, up, columns, rows[::-1]):
+        desk.check(asked.get("stamp"))
+        frames.append(some)
+    return {"known": known, "address": contact(torch.cat(frames), len(columns))}
+
+
+CALLS: tuple[Verb, ...] = (look, finish, judge, strip, chart)
+
+
+def calls(desks: Desks) -> list[Callable[[Any], Answer]]:
+    """Return the functions that a page calls, by the names of the verbs above."""
+    return [_call(desks, verb) for verb in CALLS]
+
+
+def _call(desks: Desks, verb: Verb) -> Callable[[Any], Answer]:
+    def call(asked: Any) -> Answer:
+        desk = desks.with_key(asked.get("key")) if isinstance(asked, dict) else None
+        if desk is None:
+            return {"error": FORGOTTEN}
+        if not desk.calls.acquire(blocking=False):
+            return {"busy": True}
+        try:
+            return {"stamp": asked.get("stamp"), **verb(desk, asked)}
+        except Cancelled:
+            return {"overtaken": True}
+        except SteerError as error:
+            return {"error": str(error)}
+        except Exception as error:
+            log.exception("a defect in the studio")
+            return {"error": f"a defect of the studio ({type(error).__name__}); please report what the server printed"}
+        finally:
+            desk.calls.release()
+
+    call.__name__ = verb.__name__
+    return call
+
+
+def _shown(desk: Desk, picture: Picture, asked: Mapping[str, Any]) -> Answer:
+    """Return a picture as the page wants to see it: plain, beside what it was, or with what differs."""
+    answer: Answer = {
+        "birds": addresses(picture.pixels),
+        "texts": descriptions(picture.setting),
+        "height": picture.pixels.shape[-2],
+        "says": summary(picture.setting),
+        "milliseconds": round(1000 * picture.seconds),
+        "finished": not picture.draft,
+    }
+    if asked.get("view") == "before":
+        answer["before"] = addresses(desk.session.unturned(picture))
+    if asked.get("view") == "difference":
+        answer["heat"], answer["changed"] = heat_map(picture.pixels, desk.session.unturned(picture))
+    return answer
+
+
+def _known(desk: Desk, asked: Mapping[str, Any], *free: str) -> str:
+    """Return a name for everything that a drawing with these knobs left free depends on."""
+    setting = desk.session.setting
+    amounts = sorted((name, amount) for name, amount in setting.amounts.items() if name not in free)
+    what = (
+        setting.generator.fingerprint,
+        free,
+        setting.dice.latent.digest,
+        amounts,
+        sorted((n, w.start, w.end) for n, w in setting.windows.items()),
+    )
+    return hashlib.sha256(repr(what).encode()).hexdigest()[:16]
+
+
+def _middles(desk: Desk, name: str, parts: int) -> list[float]:
+    if name not in desk.travels:
+        raise UnknownName("knob", name, desk.travels)
+    low, high = desk.travels[name]
+    return [low + (high - low) * (place + 0.5) / parts for place in range(parts)]
+
+
+def _mapping(asked: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = asked.get(name, {})
+    if not isinstance(value, Mapping):
+        raise BadInput(f"'{name}' is a value for each knob, by its name")
+    return value

@@ -1,0 +1,88 @@
+// The picture: plain, beside what it was before any turn, or as the map of what differs.
+(() => {
+  const steer = window.steer;
+  const { make } = steer;
+  const SMALL = 160; // pixels; smaller pictures are enlarged much, and their pixels' corners rounded
+
+  /** Give an image new content; done when it can be seen, so that nothing flickers. */
+  const draw = async (image, address, text) => {
+    if (image.src !== address) image.src = address;
+    image.alt = text;
+    await image.decode().catch(() => {});
+  };
+
+  steer.view = ({ element }) => {
+    const sheet = make("div", { class: "birds" });
+    const curtain = make("input", {
+      type: "range", min: 0, max: 100, value: 50, class: "curtain", "aria-label": "how much of the picture before is shown",
+      oninput: () => sheet.style.setProperty("--cut", `${curtain.value}%`),
+    });
+    const legend = make("p", { class: "legend" });
+    const says = make("span"), speed = make("span", { class: "speed" });
+    const trouble = make("p", { class: "trouble", role: "alert" });
+    element.append(sheet, curtain, legend, make("p", { class: "status" }, says, speed), trouble);
+    const frames = []; // when the last were shown
+
+    const bird = () => make("span", { class: "bird" }, make("img", { class: "now" }), make("img", { class: "other", alt: "" }));
+
+    const cut = (event) => {
+      const cell = event.target.closest(".bird");
+      if (!cell || sheet.dataset.view !== "before" || (event.type === "pointermove" && !event.buttons)) return;
+      const box = cell.getBoundingClientRect();
+      curtain.value = steer.clamp((100 * (event.clientX - box.left)) / box.width, 0, 100);
+      sheet.style.setProperty("--cut", `${curtain.value}%`);
+      event.preventDefault();
+    };
+    sheet.addEventListener("pointerdown", cut);
+    sheet.addEventListener("pointermove", cut);
+    sheet.addEventListener("dragstart", (event) => sheet.dataset.view === "before" && event.preventDefault());
+
+    const show = async ({ birds, texts, height, before, heat, changed, says: what, milliseconds }) => {
+      while (sheet.children.length < birds.length) sheet.append(bird());
+      while (sheet.children.length > birds.length) sheet.lastChild.remove();
+      sheet.className = `birds birds-${birds.length}${height <= SMALL ? " small" : ""}`;
+      sheet.dataset.view = before ? "before" : heat ? "difference" : "plain";
+      await Promise.all(birds.map(async (address, place) => {
+        const [now, other] = sheet.children[place].children;
+        const behind = (before ?? heat)?.[place];
+        await draw(now, address, texts[place]);
+        if (behind) await draw(other, behind, "");
+      }));
+      curtain.hidden = !before;
+      legend.hidden = !before && !heat;
+      if (before) legend.textContent = "Left of the line: before any turn. Drag the line, or use the slider below it.";
+      if (heat) legend.textContent = `Bright is changed, black is not: ${(100 * changed).toFixed(0)} % of the pixels changed. What lights up outside what you meant to turn is leakage.`;
+      const now = performance.now();
+      frames.push(now);
+      while (frames[0] < now - 1000) frames.shift();
+      says.textContent = what;
+      speed.textContent = frames.length > 2 ? `${frames.length} frames a second` : `${Math.max(1, milliseconds)} ms a frame`;
+    };
+    steer.whenPumping((pump) => {
+      pump.on("picture", show);
+      pump.on("trouble", (text) => { trouble.textContent = text; });
+    });
+  };
+
+  /** The readings of the judge. */
+  steer.readings = ({ element }) => {
+    steer.whenPumping((pump) => pump.on("judged", ({ readings }) => { if (readings) element.innerHTML = readings; }));
+  };
+
+  /** The history: small pictures to go back to. */
+  steer.history = ({ element, props, watch, select }) => {
+    const list = make("ol", { class: "steps", "aria-label": "history" });
+    element.append(list);
+    const show = () => {
+      const { steps = [], place = 0 } = props.value ?? {};
+      list.replaceChildren(...steps.map(({ address, text }, index) => make("li", {},
+        make("button", {
+          type: "button", title: text, "aria-label": `go to step ${index + 1}: ${text}`,
+          "aria-current": index === place ? "step" : undefined, onclick: () => select({ place: index }),
+        }, address ? make("img", { src: address, alt: "" }) : "·"))));
+      list.scrollLeft = (list.children[place]?.offsetLeft ?? 0) - list.clientWidth / 2;
+    };
+    watch("value", show);
+    show();
+  };
+})();
