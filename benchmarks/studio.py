@@ -30,7 +30,7 @@ ROUNDS = 5
 def served(generator: str) -> Iterator[str]:
     """Serve the studio as a process of its own and yield its address."""
     program = f"from steer.apps.studio import launch; launch({generator!r}, open_browser=False)"
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as server:  # noqa: S603
         assert server.stdout is not None
         said = iter(server.stdout.readline, "")
         yield next(match[1] for line in said if (match := re.search(r"(http://[\d.]+:\d+)", line)))

@@ -94,10 +94,20 @@ def test_a_move_that_was_overtaken_changes_nothing(desk: Desk) -> None:
 
 def test_a_move_made_before_the_controls_were_set_changes_nothing(desk: Desk) -> None:
     revision = desk.revision
-    desk.session.reset()
+    desk.session.turn("hue", 10)
     desk.revise()
     desk.move(revision, 99, {"hue": 50}, {})
-    assert desk.session.setting.amounts == {}
+    assert desk.session.setting.amounts == {"hue": 10}
+
+
+def test_no_move_is_void_while_the_knobs_stand_as_the_page_has_them(desk: Desk) -> None:
+    moved(desk, 1, hue=60)
+    revision = desk.revision
+    desk.session.label("owl")
+    assert desk.revise() == revision
+    desk.session.undo()
+    desk.session.undo()
+    assert desk.revise() == revision + 1
 
 
 @pytest.mark.parametrize("amount", [float("nan"), None, "60", True, [1], {}])

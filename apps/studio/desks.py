@@ -52,6 +52,7 @@ class Desk:
         self.shown: Picture | None = None
         self.thumbs: dict[Setting, str] = {}
         self.ticks = 0
+        self._told: tuple[Any, ...] = ()
         self._lock = Lock()
         self._newest = 0.0
 
@@ -64,8 +65,14 @@ class Desk:
         return {name: setting.knobs[name] for name in order}
 
     def revise(self) -> int:
-        """Void what the page turned until now, since its controls are set anew; return the revision's number."""
+        """Void what the page turned until now, since its controls are set anew; return the revision's number.
+
+        Where the knobs stand as the page has them nothing is void, so that no move under way is lost.
+        """
         with self._lock:
+            if self.revision and self._stand() == self._told:
+                return self.revision
+            self._told = self._stand()
             amounts = self.session.setting.amounts
             self.travels = {name: travel(knob, amounts.get(name, 0.0)) for name, knob in self.knobs.items()}
             self.revision += 1
@@ -91,6 +98,12 @@ class Desk:
                     self.session.turn(name, float(min(max(amount, low), high)))
                 if _is_pair(window):
                     self.session.window(name, float(window[0]), float(window[1]))
+            self._told = self._stand()
+
+    def _stand(self) -> tuple[Any, ...]:
+        """Return how the knobs stand."""
+        setting = self.session.setting
+        return dict(setting.knobs), dict(setting.amounts), dict(setting.windows)
 
     def check(self, stamp: Any) -> None:
         """Do nothing while no newer move than the one of this stamp was made.
