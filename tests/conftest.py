@@ -1,4 +1,4 @@
-"""What all tests share: no other host is reached, no window opens, commands run in place, one browser serves all."""
+"""What all tests share: no other host is reached, no window opens, commands run in place, one browser, one studio."""
 
 import os
 import shutil
@@ -54,7 +54,7 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """Return a headless Chromium, as a Playwright ``Browser``; open one context a test."""
+    """Return a headless Chromium, as a Playwright ``Browser``."""
     from playwright.sync_api import sync_playwright
 
     names = ("chromium", "chromium-browser", "google-chrome")
@@ -65,6 +65,29 @@ def browser() -> Iterator[Any]:
         chromium = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="session")
+def window(browser: Any) -> Iterator[Any]:
+    """Return a browser's window; each test opens a page of its own in it, and pages know nothing of each other."""
+    context = browser.new_context(accept_downloads=True)
+    yield context
+    context.close()
+
+
+@pytest.fixture(scope="session")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file that holds the jobs of ``studio`` while it is there."""
+    return tmp_path_factory.mktemp("gate") / "held"
+
+
+@pytest.fixture(scope="session")
+def studio(gate: Path) -> Iterator[str]:
+    """Return the address of a studio that begins with the renderer."""
+    from serving import served
+
+    with served("aviary", gate) as address:
+        yield address
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The studio without a browser: its desks, its painting loop, its endpoint, and what it lets in."""
+"""The studio without a browser: its desks, what pages ask for, its endpoints, and what it lets in."""
 
 import base64
 import gc
@@ -98,6 +98,14 @@ def test_a_move_made_before_the_controls_were_set_changes_nothing(desk: Desk) ->
     desk.revise()
     desk.move(revision, 99, {"hue": 50}, {})
     assert desk.session.setting.amounts == {"hue": 10}
+
+
+def test_a_move_made_before_something_else_was_loaded_changes_nothing(desk: Desk) -> None:
+    revision = desk.revise()
+    desk.move(revision, 1, {"hue": 90}, {})
+    desk.do(Session.reset)
+    desk.move(revision, 2, {"hue": 90}, {})
+    assert desk.session.setting.amounts == {}
 
 
 def test_no_move_is_void_while_the_knobs_stand_as_the_page_has_them(desk: Desk) -> None:

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from browsing import page_of, pictures, wait_until
-from serving import served
+from browsing import choose, held, page_of, pictures, wait_until
 
 import steer
 from steer.apps.setting import shared_model
@@ -16,29 +15,41 @@ from steer.pictures import to_images, to_pictures
 pytestmark = pytest.mark.browser
 
 GENERATOR = "aviary"
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with served(GENERATOR) as where:
-        yield where
+CONTRAST, PROBE = "contrast: what leads from one set to another", "probe: what turns an attribute"
 
 
 @pytest.fixture
-def page(browser: Any, address: str) -> Iterator[Any]:
-    with page_of(browser, address, "Discover", accept_downloads=True) as page:
+def page(window: Any, studio: str) -> Iterator[Any]:
+    with page_of(window, studio, "Discover") as page:
         yield page
 
 
-def look(page: Any) -> None:
-    """Find the knob from eight seeds to eight others."""
-    page.locator("#finder input").click()
-    page.get_by_role("option", name="contrast").click()
+def ask_for_contrast(page: Any) -> None:
+    """Ask for the knob from eight seeds to eight others."""
+    choose(page, "#finder", CONTRAST)
     page.get_by_label("Towards").fill("0-7")
     page.get_by_label("Away").fill("8-15")
     page.get_by_label("Measure ranges").uncheck()
     page.locator("#find").click()
+
+
+def look(page: Any) -> None:
+    """Find that knob."""
+    ask_for_contrast(page)
     page.locator("#candidate-apply").wait_for()
+
+
+def bar_of(page: Any) -> Any:
+    return page.locator("#discover-progress progress")
+
+
+def begin(page: Any) -> None:
+    """Begin to look for something else, and wait until there is something to see of it."""
+    choose(page, "#finder", PROBE)
+    page.get_by_label("Folds").wait_for()
+    page.locator("#find").click()
+    bar = bar_of(page)
+    wait_until(page, lambda: bar.count() and float(bar.get_attribute("value") or 0), "progress")
 
 
 def strip(page: Any) -> torch.Tensor:
@@ -100,7 +111,7 @@ def test_a_flipped_candidate_runs_the_other_way(page: Any) -> None:
 def test_a_candidate_is_put_on_the_sliders_and_turns_the_picture(page: Any) -> None:
     look(page)
     page.locator("#discover-put").click()
-    slider = page.get_by_label("number input for contrast", exact=True)
+    slider = page.get_by_label("contrast, amount", exact=True)
     slider.wait_for()
     wait_until(page, lambda: pictures(page, "#picture"), "the picture")
     before = pictures(page, "#picture")[0]
@@ -108,23 +119,46 @@ def test_a_candidate_is_put_on_the_sliders_and_turns_the_picture(page: Any) -> N
     wait_until(page, lambda: not pictures(page, "#picture")[0].equal(before), "the turned picture")
 
 
-def test_finding_shows_how_far_it_is_and_can_be_cancelled(page: Any) -> None:
-    page.locator("#finder input").click()
-    page.get_by_role("option", name="probe").click()
-    page.get_by_label("Folds").wait_for()
+def test_finding_shows_how_far_it_is_and_can_be_cancelled(page: Any, gate: Path) -> None:
+    with held(gate):
+        begin(page)
+        assert float(bar_of(page).get_attribute("value")) < 1
+        page.locator("#discover-cancel").click()
+        bar_of(page).wait_for(state="detached")
+        assert pictures(page, "#discover-view") == []
+    look(page)  # and the next one starts
+    assert len(pictures(page, "#discover-view")) == 1
+    assert page.get_by_test_id("toast-body").count() == 0
+
+
+def test_what_was_typed_stays_whatever_else_the_page_does(page: Any) -> None:
+    choose(page, "#finder", CONTRAST)
+    page.get_by_label("Towards").fill("0-7")
+    choose(page, "#finder", CONTRAST)
+    page.locator("#throw").evaluate("button => button.click()")
+    page.get_by_label("Away").fill("8-15")
+    page.wait_for_timeout(500)
     page.locator("#find").click()
-    bar = page.locator("#discover-progress progress")
-    wait_until(page, lambda: bar.count() and bar.get_attribute("value"), "progress")
-    page.locator("#discover-cancel").click()
-    wait_until(page, lambda: not bar.count(), "the end of it")
-    page.wait_for_timeout(1500)
+    page.locator("#candidate-apply").wait_for()
+    assert page.get_by_label("Towards").input_value() == "0-7"
+
+
+def test_jobs_of_two_people_go_one_after_the_other_and_whoever_waits_is_told(
+    page: Any, window: Any, studio: str, gate: Path
+) -> None:
+    with page_of(window, studio, "Discover") as other:
+        with held(gate):
+            begin(page)
+            ask_for_contrast(other)
+            other.get_by_text("one other job first").wait_for()
+            page.locator("#discover-cancel").click()
+            other.get_by_text("one other job first").wait_for(state="detached")
+        other.locator("#candidate-apply").wait_for()
     assert pictures(page, "#discover-view") == []
-    look(page)  # and the next one starts at once
 
 
 def test_an_option_that_cannot_be_used_is_refused_in_plain_words(page: Any) -> None:
-    page.locator("#finder input").click()
-    page.get_by_role("option", name="contrast").click()
+    choose(page, "#finder", CONTRAST)
     page.get_by_label("Towards").fill("/etc/passwd")
     page.get_by_label("Away").fill("1")
     page.locator("#find").click()

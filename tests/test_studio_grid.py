@@ -9,7 +9,6 @@ import pytest
 import torch
 from browsing import page_of, pictures, wait_until
 from PIL import Image
-from serving import served
 
 import steer
 from steer.apps.gridding import lay
@@ -22,25 +21,21 @@ GENERATOR = "aviary"
 AXES = [("hue", "0, 90, 180"), ("seed", "3,7")]
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with served(GENERATOR) as where:
-        yield where
-
-
 @pytest.fixture
-def page(browser: Any, address: str) -> Iterator[Any]:
-    with page_of(browser, address, "Grid", accept_downloads=True) as page:
+def page(window: Any, studio: str) -> Iterator[Any]:
+    with page_of(window, studio, "Grid") as page:
         yield page
 
 
 def draw(page: Any, axes: list[tuple[str, str]]) -> None:
     for place, (name, values) in enumerate(axes):
-        axis = page.locator(f"#axis-{place}")
-        axis.locator("input").click()
-        page.get_by_role("option", name=name, exact=True).click()
-        box = axis.locator("textarea")
-        wait_until(page, lambda box=box: box.is_visible() and box.input_value(), "usual values")
+        what, box = page.locator(f"#axis-{place} input"), page.locator(f"#axis-{place} textarea")
+        wait_until(page, lambda what=what: what.input_value(), "the axes")
+        if what.input_value() != name:
+            was = box.input_value() if box.is_visible() else ""
+            what.click()
+            page.get_by_role("option", name=name, exact=True).click()
+            wait_until(page, lambda box=box, was=was: box.is_visible() and box.input_value() != was, "usual values")
         box.fill(values)
     page.locator("#grid-draw").click()
     page.locator("#grid-png").wait_for()
@@ -73,7 +68,7 @@ def test_a_click_on_a_cell_loads_it_into_turn(page: Any) -> None:
     page.locator("#grid-view button").nth(4).click()
     wait_until(page, lambda: pictures(page, "#picture")[0].equal(cell), "the cell on Turn")
     assert page.locator("#seed input").input_value() == "7"
-    assert float(page.get_by_label("number input for hue", exact=True).input_value()) == 90
+    assert float(page.get_by_label("hue, amount", exact=True).input_value()) == 90
 
 
 def test_measurements_of_every_cell_are_saved_as_a_table(page: Any, tmp_path: Path) -> None:

@@ -2,14 +2,14 @@
 
 import base64
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from browsing import page_of, pictures, wait_until
+from browsing import PATIENCE, choose, held, page_of, pictures, wait_until
 from PIL import Image
-from serving import served
 
 import steer
 from steer.pictures import to_images, to_pictures
@@ -20,15 +20,19 @@ pytestmark = pytest.mark.browser
 GENERATOR = "aviary-biggan"
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with served(GENERATOR) as where:
-        yield where
-
-
 @pytest.fixture
-def page(browser: Any, address: str) -> Iterator[Any]:
-    with page_of(browser, address, "Picture", accept_downloads=True) as page:
+def page(window: Any, studio: str) -> Iterator[Any]:
+    with opened(window, studio) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def inverted(window: Any, studio: str, bird: Path) -> Iterator[Any]:
+    """A page on which the bird was inverted."""
+    with opened(window, studio) as page:
+        bring(page, bird)
+        page.get_by_role("button", name="Invert", exact=True).click()
+        wait_until(page, lambda: len(pictures(page, "#picture-view")) == 2, "the inverted picture", 4 * PATIENCE)
         yield page
 
 
@@ -50,15 +54,17 @@ def oddity(tmp_path: Path) -> Path:
     return tmp_path / "odd.png"
 
 
+@contextmanager
+def opened(window: Any, studio: str) -> Iterator[Any]:
+    with page_of(window, studio, "Picture") as page:
+        choose(page, "#generator", GENERATOR)
+        page.get_by_text("Bring a picture").wait_for()
+        yield page
+
+
 def bring(page: Any, path: Path) -> None:
     page.locator("#picture-file input[type=file]").set_input_files(path)
     wait_until(page, lambda: pictures(page, "#picture-view"), "the crop")
-
-
-def inverted(page: Any, path: Path) -> None:
-    bring(page, path)
-    page.get_by_role("button", name="Invert", exact=True).click()
-    wait_until(page, lambda: len(pictures(page, "#picture-view")) == 2, "the inverted picture")
 
 
 def fact(page: Any, name: str) -> float:
@@ -85,34 +91,31 @@ def test_a_picture_may_be_pasted(page: Any, bird: Path) -> None:
     assert pictures(page, "#picture-view")[0].equal(prepare(bird, (64, 64)).picture)
 
 
-def test_a_bird_comes_out_of_inversion_as_it_went_in_and_the_report_says_how_nearly(page: Any, bird: Path) -> None:
-    inverted(page, bird)
-    taken, found = pictures(page, "#picture-view")
+def test_a_bird_comes_out_of_inversion_as_it_went_in_and_the_report_says_how_nearly(inverted: Any) -> None:
+    taken, found = pictures(inverted, "#picture-view")
     missed = (found - taken).abs().mean().item()
     assert missed < 0.03
-    assert fact(page, "error") == pytest.approx(missed, abs=0.003)
-    assert fact(page, "likeness") == pytest.approx(-10 * (found - taken).square().mean().log10().item(), abs=0.2)
-    assert fact(page, "known to the judge") > 0.5
+    assert fact(inverted, "error") == pytest.approx(missed, abs=0.003)
+    assert fact(inverted, "likeness") == pytest.approx(-10 * (found - taken).square().mean().log10().item(), abs=0.2)
+    assert fact(inverted, "known to the judge") > 0.5
 
 
-def test_the_knobs_then_turn_the_picture_that_was_brought(page: Any, bird: Path) -> None:
-    inverted(page, bird)
-    found = pictures(page, "#picture-view")[1]
-    page.get_by_role("button", name="Turn its knobs").click()
-    wait_until(page, lambda: pictures(page, "#picture")[0].sub(found).abs().max() < 0.02, "the picture on Turn")
-    page.get_by_label("number input for hue", exact=True).fill("90")
-    wait_until(page, lambda: pictures(page, "#picture")[0].sub(found).abs().mean() > 0.03, "another colour")
-
-
-def test_the_saved_picture_carries_the_recipe_that_makes_it_again(page: Any, bird: Path, tmp_path: Path) -> None:
-    inverted(page, bird)
-    with page.expect_download() as download:
-        page.locator("#picture-save").click()
+def test_the_saved_picture_carries_the_recipe_that_makes_it_again(inverted: Any, tmp_path: Path) -> None:
+    with inverted.expect_download() as download:
+        inverted.locator("#picture-save").click()
     path = tmp_path / download.value.suggested_filename
     download.value.save_as(path)
     again = steer.Recipe.load(path).render()
     assert to_pictures(to_images(again)).equal(to_pictures([Image.open(path)]))
-    assert again.sub(pictures(page, "#picture-view")[1]).abs().max() < 0.02
+    assert again.sub(pictures(inverted, "#picture-view")[1]).abs().max() < 0.02
+
+
+def test_the_knobs_then_turn_the_picture_that_was_brought(inverted: Any) -> None:
+    found = pictures(inverted, "#picture-view")[1]
+    inverted.get_by_role("button", name="Turn its knobs").click()
+    wait_until(inverted, lambda: pictures(inverted, "#picture")[0].sub(found).abs().max() < 0.02, "the picture on Turn")
+    inverted.get_by_label("hue, amount", exact=True).fill("90")
+    wait_until(inverted, lambda: pictures(inverted, "#picture")[0].sub(found).abs().mean() > 0.03, "another colour")
 
 
 def test_a_picture_of_something_else_is_warned_of_in_plain_words(page: Any, oddity: Path, bird: Path) -> None:
@@ -126,18 +129,18 @@ def test_a_picture_of_something_else_is_warned_of_in_plain_words(page: Any, oddi
     wait_until(page, lambda: not warning.is_visible(), "no warning")
 
 
-def test_inversion_shows_how_far_it_is_and_can_be_cancelled(page: Any, oddity: Path) -> None:
+def test_inversion_shows_how_far_it_is_and_can_be_cancelled(page: Any, oddity: Path, gate: Path) -> None:
     bring(page, oddity)
-    page.get_by_role("button", name="Invert", exact=True).click()
-    bar = page.locator("#invert-progress progress")
-    wait_until(page, lambda: bar.count() and bar.get_attribute("value"), "progress")
-    assert 0 < float(bar.get_attribute("value")) < 1
-    assert "of 160" in page.locator("#invert-progress").inner_text()
-    page.locator("#invert-cancel").click()
-    wait_until(page, lambda: not bar.count(), "the end of it")
-    page.wait_for_timeout(1500)
+    with held(gate):
+        page.get_by_role("button", name="Invert", exact=True).click()
+        bar = page.locator("#invert-progress progress")
+        wait_until(page, lambda: bar.count() and float(bar.get_attribute("value") or 0), "progress")
+        assert float(bar.get_attribute("value")) < 1
+        assert "of 160" in page.locator("#invert-progress").inner_text()
+        page.locator("#invert-cancel").click()
+        bar.wait_for(state="detached")
     assert len(pictures(page, "#picture-view")) == 1
-    assert not bar.count()
+    assert page.locator("#picture-report").get_by_text("Before you invert").is_visible()
 
 
 def test_a_file_that_is_no_picture_is_refused_in_plain_words(page: Any, tmp_path: Path) -> None:

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from browsing import page_of, pictures, wait_until
+from browsing import held, page_of, pictures, wait_until
 from PIL import Image, ImageSequence
-from serving import served
 
 import steer
 from steer.pictures import to_pictures
@@ -20,27 +19,24 @@ pytestmark = pytest.mark.browser
 GENERATOR = "aviary"
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with served(GENERATOR) as where:
-        yield where
-
-
 @pytest.fixture
-def page(browser: Any, address: str) -> Iterator[Any]:
-    with page_of(browser, address, "Turn", accept_downloads=True) as page:
+def page(window: Any, studio: str) -> Iterator[Any]:
+    with page_of(window, studio, "Turn") as page:
         yield page
 
 
-def pin(page: Any, hue: int) -> torch.Tensor:
-    """Turn the hue, pin, and return what was pinned."""
-    before = pictures(page, "#picture")[0]
-    page.get_by_label("number input for hue", exact=True).fill(str(hue))
-    wait_until(page, lambda: not pictures(page, "#picture")[0].equal(before), "another colour")
-    page.wait_for_timeout(800)
-    page.locator("#pin").click()
-    page.get_by_test_id("toast-body").last.wait_for()
-    return pictures(page, "#picture")[0]
+def pin(page: Any, *hues: int) -> list[torch.Tensor]:
+    """Turn the hue and pin, as often as there are hues; return what was pinned."""
+    pinned = []
+    for number, hue in enumerate(hues, start=1):
+        before = pictures(page, "#picture")[0]
+        page.get_by_label("hue, amount", exact=True).fill(str(hue))
+        wait_until(page, lambda before=before: not pictures(page, "#picture")[0].equal(before), "another colour")
+        page.wait_for_function("steer.pump.still")
+        page.locator("#pin").click()
+        page.get_by_text(f"Pinned as number {number}").wait_for()
+        pinned += pictures(page, "#picture")[:1]
+    return pinned
 
 
 def to_walk(page: Any, count: int) -> None:
@@ -66,7 +62,7 @@ def film(page: Any) -> list[torch.Tensor]:
 
 
 def test_pins_stand_in_their_order_can_change_places_and_load_into_turn(page: Any) -> None:
-    pinned = [pin(page, 60), pin(page, 120)]
+    pinned = pin(page, 60, 120)
     to_walk(page, 2)
     assert [each.equal(was) for each, was in zip(pictures(page, ".pins"), pinned, strict=True)] == [True, True]
     page.get_by_label("later: pin 1").click()
@@ -78,7 +74,7 @@ def test_pins_stand_in_their_order_can_change_places_and_load_into_turn(page: An
 
 
 def test_the_preview_goes_from_pin_to_pin(page: Any) -> None:
-    pinned = [pin(page, 60), pin(page, 120)]
+    pinned = pin(page, 60, 120)
     to_walk(page, 2)
     settle(page, "1", "12")
     page.locator("#walk-preview").click()
@@ -90,39 +86,42 @@ def test_the_preview_goes_from_pin_to_pin(page: Any) -> None:
     assert frames[4].sub(pinned[0]).abs().mean() > frames[0].sub(pinned[0]).abs().mean()
 
 
-def test_a_film_is_rendered_with_time_left_downloaded_and_restores_its_pins(page: Any, tmp_path: Path) -> None:
-    pin(page, 60)
-    pin(page, 120)
+def test_a_film_is_rendered_with_time_left_downloaded_and_restores_its_pins(
+    page: Any, tmp_path: Path, gate: Path
+) -> None:
+    pin(page, 60, 120)
     to_walk(page, 2)
-    settle(page, "4", "60")
-    page.locator("#walk-render").click()
+    settle(page, "1.5", "24")
     said = page.locator("#walk-progress")
-    wait_until(page, lambda: "of 480" in said.inner_text() and " left" in said.inner_text(), "time left")
+    with held(gate):
+        page.locator("#walk-render").click()
+        wait_until(page, lambda: "of 72" in said.inner_text() and " left" in said.inner_text(), "time left")
     with page.expect_download() as download:
         page.locator("#walk-file").click()
     path = tmp_path / download.value.suggested_filename
     download.value.save_as(path)
     assert path.suffix == ".mp4"
-    assert len(steer.Recipe.load(path).to_walk()) == 480
+    assert len(steer.Recipe.load(path).to_walk()) == 72
 
     page.get_by_label("remove pin 1").click()
     wait_until(page, lambda: page.locator(".pins li").count() == 1, "one pin")
     page.locator("#walk-desk input[type=file]").set_input_files(path)
     wait_until(page, lambda: page.locator(".pins li").count() == 2, "both pins again")
-    assert float(page.get_by_label("number input for Seconds").input_value()) == 4
+    assert float(page.get_by_label("number input for Seconds").input_value()) == 1.5
 
 
-def test_rendering_can_be_cancelled_and_leaves_no_film(page: Any) -> None:
-    pin(page, 60)
-    pin(page, 120)
+def test_rendering_can_be_cancelled_and_leaves_no_film(page: Any, gate: Path) -> None:
+    pin(page, 60, 120)
     to_walk(page, 2)
-    settle(page, "10", "60")
-    page.locator("#walk-render").click()
     bar = page.locator("#walk-progress progress")
-    wait_until(page, lambda: bar.count() and bar.get_attribute("value"), "progress")
-    page.locator("#walk-cancel").click()
-    wait_until(page, lambda: not bar.count(), "the end of it")
-    page.wait_for_timeout(1500)
+    with held(gate):
+        page.locator("#walk-render").click()
+        wait_until(page, lambda: bar.count() and bar.get_attribute("value"), "progress")
+        page.locator("#walk-cancel").click()
+        bar.wait_for(state="detached")
+    assert not page.locator("#walk-file").is_visible()
+    page.locator("#walk-preview").click()  # it waits until the work on the film has ended
+    page.locator("#walk-view img.film").wait_for()
     assert not page.locator("#walk-file").is_visible()
 
 

@@ -46,6 +46,7 @@ def _knob(desk: Desk, name: str, knob: Knob) -> dict[str, Any]:
         "amount": setting.amounts.get(name, 0.0),
         "window": [window.start, window.end] if len(stages) > 1 else None,
         "grain": max(FINEST, _short(stages[0][1] - stages[0][0])) if stages else 1.0,
+        "shipped": name in setting.dice.model.knobs,
         "group": "" if knob.attribute else f"found by {knob.provenance.finder}",
     }
 

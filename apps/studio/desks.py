@@ -3,15 +3,17 @@
 import math
 import secrets
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import BoundedSemaphore, Lock
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar
 
 from steer.apps.session import Picture, Session
 from steer.apps.setting import Setting
 from steer.directions.plausible import LIMITS
 from steer.errors import Cancelled
 from steer.knob import Knob
+
+Result = TypeVar("Result")
 
 MOST_DESKS = 1000
 """Open pages that are remembered; the one unused for longest goes first."""
@@ -70,14 +72,14 @@ class Desk:
         Where the knobs stand as the page has them nothing is void, so that no move under way is lost.
         """
         with self._lock:
-            if self.revision and self._stand() == self._told:
-                return self.revision
-            self._told = self._stand()
-            amounts = self.session.setting.amounts
-            self.travels = {name: travel(knob, amounts.get(name, 0.0)) for name, knob in self.knobs.items()}
-            self.revision += 1
-            self._newest = 0.0
-            return self.revision
+            return self._revise()
+
+    def do(self, verb: Callable[[Session], Result]) -> Result:
+        """Do something with the session; where that moves knobs, what was turned on the page before then is void."""
+        with self._lock:
+            result = verb(self.session)
+            self._revise()
+            return result
 
     def move(self, revision: Any, stamp: Any, amounts: Mapping[str, Any], windows: Mapping[str, Any]) -> None:
         """Turn the knobs as they stand on the page, unless newer moves were seen; what is no number turns nothing.
@@ -99,6 +101,15 @@ class Desk:
                 if _is_pair(window):
                     self.session.window(name, float(window[0]), float(window[1]))
             self._told = self._stand()
+
+    def _revise(self) -> int:
+        if not self.revision or self._stand() != self._told:
+            self._told = self._stand()
+            amounts = self.session.setting.amounts
+            self.travels = {name: travel(knob, amounts.get(name, 0.0)) for name, knob in self.knobs.items()}
+            self.revision += 1
+            self._newest = 0.0
+        return self.revision
 
     def _stand(self) -> tuple[Any, ...]:
         """Return how the knobs stand."""

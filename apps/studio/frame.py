@@ -11,13 +11,18 @@ import gradio as gr
 
 from steer.apps.session import Session
 from steer.apps.studio.desks import Desk, Desks
-from steer.errors import SteerError
+from steer.apps.studio.jobs import Line
+from steer.errors import Cancelled, SteerError
 
 TITLE = "latent-steer studio"
 
 QUIET: Mapping[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 LATEST: Mapping[str, Any] = {**QUIET, "trigger_mode": "always_last", "concurrency_limit": None}
 """How what a hand does is listened to: while one call runs the newest waits, and it is never lost."""
+
+EACH: Mapping[str, Any] = {**QUIET, "trigger_mode": "multiple", "concurrency_limit": None}
+"""How deeds are listened to that must each be done, such as a click on one of several things. What waits under
+`LATEST` is called with the data of the event before it, so that a click would do again what the last one did."""
 
 KEPT = [".png", ".jpg", ".jpeg", ".webp", ".json"]
 """Files that may carry a recipe."""
@@ -38,11 +43,15 @@ log = logging.getLogger(__name__)
 def plainly(hidden: str = "") -> Iterator[None]:
     """Show what goes wrong on the page, in plain words; what is our fault is logged as well.
 
+    Of what was cancelled nothing is said: whoever did it knows.
+
     Args:
         hidden: a folder of the server, cut from what is shown.
     """
     try:
         yield
+    except Cancelled:
+        log.info("a job was cancelled")
     except SteerError as error:
         gr.Warning(escape(str(error).replace(hidden, "")), duration=15, title="That did not work")
     except Exception as error:
@@ -89,6 +98,7 @@ class Frame:
 
     Attributes:
         desks: the desks of all open pages.
+        line: where the jobs of all pages wait for their turn.
         demo: the page; there from `lay_out` on.
         pin: the button that pins what is shown, for a walk.
         places: the row of tabs; an event that returns ``gr.Tabs(selected=name)`` for it changes to that tab.
@@ -96,6 +106,7 @@ class Frame:
 
     def __init__(self, desks: Desks, tabs: Sequence[Callable[["Frame"], Tab]]) -> None:
         self.desks = desks
+        self.line = Line()
         self._tabs = [tab(self) for tab in tabs]
 
     def lay_out(self, demo: gr.Blocks) -> None:
@@ -148,7 +159,7 @@ class Frame:
     def do(self, request: gr.Request, verb: Callable[[Session], object]) -> Desk:
         """Do something with the page's session, show what goes wrong, and return the desk."""
         with plainly():
-            verb(self.desk(request).session)
+            self.desk(request).do(verb)
         return self.anyone(request)
 
     def _wire(self) -> None:
@@ -168,7 +179,7 @@ class Frame:
 
     def _restore(self, request: gr.Request, path: str) -> None:
         with plainly(hidden=f"{Path(path).parent}/"):
-            if note := self.desk(request).session.restore(path):
+            if note := self.desk(request).do(lambda session: session.restore(path)):
                 gr.Info(note)
 
     def _show(self, request: gr.Request) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from threading import Event, Thread
+from threading import Condition, Event, Thread
 from time import perf_counter
 from typing import Any, Generic, TypeVar
 
@@ -14,14 +14,6 @@ Result = TypeVar("Result")
 TICK = 0.25
 """Seconds between two looks at a job."""
 
-HEAVY: dict[str, Any] = {
-    "concurrency_id": "heavy",
-    "concurrency_limit": 1,
-    "show_progress": "minimal",
-    "api_visibility": "private",
-}
-"""How what starts a job is listened to: one job at a time on the whole server, the others wait and see their place."""
-
 
 @dataclass(frozen=True)
 class Pace:
@@ -31,11 +23,13 @@ class Pace:
         done: how much is done.
         total: how much there is; 0 as long as nobody knows.
         seconds: since it began.
+        ahead: how many others come before it begins.
     """
 
     done: int
     total: int
     seconds: float
+    ahead: int = 0
 
     @property
     def share(self) -> float | None:
@@ -52,16 +46,47 @@ class Pace:
         return self.seconds / self.share - self.seconds if self.share else None
 
 
+class Line:
+    """Jobs one behind the other: the first is at work, the others wait."""
+
+    def __init__(self) -> None:
+        self._jobs: list[Job[Any]] = []
+        self._moved = Condition()
+
+    def join(self, job: "Job[Any]") -> None:
+        """Let a job stand behind the others."""
+        with self._moved:
+            self._jobs.append(job)
+
+    def ahead(self, job: "Job[Any]") -> int:
+        """Return how many come before a job."""
+        with self._moved:
+            return self._jobs.index(job) if job in self._jobs else 0
+
+    def wait(self, job: "Job[Any]") -> None:
+        """Return once a job is the first, or has left."""
+        with self._moved:
+            self._moved.wait_for(lambda: job not in self._jobs or self._jobs[0] is job)
+
+    def leave(self, job: "Job[Any]", *, waiting: bool = False) -> None:
+        """Let a job out of the line, or only if it still waits."""
+        with self._moved:
+            if job in self._jobs[int(waiting) :]:
+                self._jobs.remove(job)
+                self._moved.notify_all()
+
+
 class Job(Generic[Result]):
     """Work that goes on in a thread of its own while a page watches it.
 
     Args:
         work: does it, calling back as it goes on; the callback raises `Cancelled` once the job was stopped.
+        line: where it waits for its turn.
     """
 
-    def __init__(self, work: Callable[[Progress], Result]) -> None:
-        self._work = work
-        self._stopped, self._ended = Event(), Event()
+    def __init__(self, work: Callable[[Progress], Result], line: Line) -> None:
+        self._work, self._line = work, line
+        self._stopped, self._over = Event(), Event()
         self._begun = perf_counter()
         self._counted = (0, 0)
         self._outcome: Callable[[], Result] = self._unfinished
@@ -69,21 +94,27 @@ class Job(Generic[Result]):
     @property
     def pace(self) -> Pace:
         """How far it is now."""
-        return Pace(*self._counted, perf_counter() - self._begun)
+        return Pace(*self._counted, perf_counter() - self._begun, self._line.ahead(self))
 
     def watch(self) -> Iterator[Pace]:
-        """Begin, and yield how far it is until it ends; whoever stops watching stops the job."""
-        self._begun = perf_counter()
+        """Begin as soon as it is its turn, and yield how far it is until it ends or is stopped.
+
+        Whoever stops watching stops the job.
+        """
+        self._line.join(self)
         Thread(target=self._run, daemon=True).start()
         try:
-            while not self._ended.wait(TICK):
+            yield self.pace
+            while not self._over.wait(TICK):
                 yield self.pace
         finally:
             self.stop()
 
     def stop(self) -> None:
-        """Let the work end at its next sign of life."""
+        """Let nobody wait for it any longer; the work ends at its next sign of life, and the next in line goes on."""
         self._stopped.set()
+        self._line.leave(self, waiting=True)
+        self._over.set()
 
     def result(self) -> Result:
         """Return what came of it.
@@ -95,8 +126,12 @@ class Job(Generic[Result]):
         return self._outcome()
 
     def _run(self) -> None:
+        self._line.wait(self)
+        self._begun = perf_counter()
         try:
-            result = self._work(self._count)
+            if not self._stopped.is_set():
+                result = self._work(self._count)
+                self._outcome = lambda: result
         except BaseException as error:
             raised = error  # the name after `as` is gone when the block ends
 
@@ -104,9 +139,8 @@ class Job(Generic[Result]):
                 raise raised
 
             self._outcome = fail
-        else:
-            self._outcome = lambda: result
-        self._ended.set()
+        self._line.leave(self)
+        self._over.set()
 
     def _count(self, done: int, total: int) -> None:
         if self._stopped.is_set():

@@ -23,7 +23,7 @@ from steer.apps.discovering import (
 )
 from steer.apps.setting import Model
 from steer.apps.studio.desks import Desk
-from steer.apps.studio.frame import FETCH, LATEST, Frame, plainly
+from steer.apps.studio.frame import EACH, FETCH, LATEST, Frame, plainly
 from steer.apps.studio.panels import contact, number, plain
 from steer.apps.studio.waiting import Waiting
 from steer.errors import BadInput
@@ -73,25 +73,23 @@ class Catch:
         chart: an address of the scorecard's page; empty while there is none.
     """
 
-    model: Model | None = None
+    model: Model
     candidates: list[Candidate] = field(default_factory=list)
     strips: list[str] = field(default_factory=list)
     report: Mapping[str, Any] = field(default_factory=dict)
     chosen: int = 0
     chart: str = ""
 
-    def find(self, finder: str, filled: Mapping[str, Any], model: Model, progress: Progress) -> None:
+    def find(self, finder: str, filled: Mapping[str, Any], progress: Progress) -> None:
         """Find knobs, then draw their strips one after the other."""
-        found = discover(finder, model, filled, progress)
-        self.model, self.report, self.chosen, self.chart = model, found.report, 0, ""
-        self.strips, self.candidates = [], [Candidate(knob) for knob in found.values()]
+        found = discover(finder, self.model, filled, progress)
+        self.report, self.candidates = found.report, [Candidate(knob) for knob in found.values()]
         for done, candidate in enumerate(self.candidates, start=1):
-            self.strips.append(contact(candidate.strip(model), STRIP_STEPS))
+            self.strips.append(contact(candidate.strip(self.model), STRIP_STEPS))
             progress(done, len(self.candidates))
 
     def edit(self, change: Callable[[Candidate], Candidate]) -> None:
         """Change the candidate that is edited, and draw its strips anew."""
-        assert self.model is not None
         candidate = change(self.candidates[self.chosen])
         self.strips[self.chosen] = contact(candidate.strip(self.model), STRIP_STEPS)
         self.candidates[self.chosen] = candidate
@@ -101,7 +99,6 @@ class Catch:
         """Measure what each knob does, and draw the scorecard's page."""
         from steer.directions.scorecard import scorecard
 
-        assert self.model is not None
         knobs = knob_set(self.candidates, self.report)
         with TemporaryDirectory() as folder:
             path = Path(folder, "scorecard.svg")
@@ -117,16 +114,17 @@ class Discover:
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
         self._catches: WeakKeyDictionary[Desk, Catch] = WeakKeyDictionary()
-        self._waiting = Waiting("discover", "Looking")
+        self._forms: WeakKeyDictionary[Desk, tuple[str, Model]] = WeakKeyDictionary()
+        self._finders = [entry.name for entry in list_finders()]
+        self._waiting = Waiting(frame, "discover", "Looking")
 
     def lay_out(self) -> None:
         """See `Tab.lay_out`."""
         with gr.Row(elem_id="discover-desk", elem_classes="tab-desk"):
             with gr.Column(elem_classes="tab-choose", min_width=220):
-                finders = [entry.name for entry in list_finders()]
-                named = [(f"{name}: {FINDERS[name]}" if name in FINDERS else name, name) for name in finders]
+                named = [(f"{name}: {FINDERS[name]}" if name in FINDERS else name, name) for name in self._finders]
                 self._finder = gr.Dropdown(
-                    named, value=finders[0], label="Finder", info="How to look for knobs.", elem_id="finder"
+                    named, value=self._finders[0], label="Finder", info="How to look for knobs.", elem_id="finder"
                 )
                 with gr.Column(elem_id="discover-form"):
                     self._slots = [
@@ -171,19 +169,20 @@ class Discover:
 
     def wire(self) -> None:
         """See `Tab.wire`."""
-        slots = [slot for _, slot in self._slots]
         shown = [*self._shown, *self._waiting.parts]
-        heavy = {"trigger_mode": "once", **self._waiting.listening}
-        self._finder.input(self._fill, self._finder, slots, **LATEST)
-        found = self._find.click(self._begin, [self._finder, *slots], shown, **heavy)
-        judged = self._judge.click(self._measure, None, shown, **heavy)
-        self._waiting.cancel(found, judged)
-        self._view.select(self._choose, None, self._shown, **LATEST)
+        self._finder.input(self._fill, self._finder, self._form, **LATEST)
+        self._find.click(self._begin, [self._finder, *self._form], shown, **EACH)
+        self._judge.click(self._measure, None, shown, **EACH)
+        self._view.select(self._choose, None, self._shown, **EACH)
         edited = [self._named, self._low, self._high, self._start, self._end, self._note]
         gr.on([self._keep.click, self._named.submit], self._apply, edited, self._shown, **LATEST)
         self._flip.click(self._turn_round, None, self._shown, **LATEST)
         self.frame.changed(self._put.click(self._put_all, None, self.frame.places, **LATEST))
         self._save.click(self._write, None, self._saved, **LATEST).then(None, self._saved, None, js=FETCH)
+
+    @property
+    def _form(self) -> list[Any]:
+        return [slot for _, slot in self._slots]
 
     @property
     def _shown(self) -> list[Any]:
@@ -192,11 +191,10 @@ class Discover:
 
     def follow(self, event: Any) -> None:
         """See `Tab.follow`."""
-        slots = [slot for _, slot in self._slots]
-        event.then(self._show, self._finder, [*slots, *self._shown], **LATEST)
+        event.then(self._show, None, [*self._form, *self._shown], **LATEST)
 
     def _catch(self, request: gr.Request) -> Catch:
-        return self._catches.setdefault(self.frame.anyone(request), Catch())
+        return self._catches.setdefault(self.frame.anyone(request), Catch(self._model(request)))
 
     def _model(self, request: gr.Request) -> Model:
         return self.frame.anyone(request).session.setting.dice.model
@@ -211,39 +209,44 @@ class Discover:
                 placed[place] = option
         return placed
 
-    def _fill(self, request: gr.Request, finder: str) -> list[Any]:
-        """Lay out the form of a finder."""
-        placed = self._placed(finder, self._model(request))
-        return [_filled(slot, placed.get(place)) for place, (_, slot) in enumerate(self._slots)]
+    def _fill(self, request: gr.Request, finder: str) -> Any:
+        """Lay out the form of a finder, unless it stands there: what was typed since then is left alone."""
+        desk, model = self.frame.anyone(request), self._model(request)
+        if self._forms.get(desk) == (finder, model):
+            return gr.skip()
+        self._forms[desk] = finder, model
+        placed = self._placed(finder, model)
+        return {slot: _filled(slot, placed.get(place)) for place, slot in enumerate(self._form)}
 
-    def _show(self, request: gr.Request, finder: str) -> Update:
-        catch, model = self._catch(request), self._model(request)
-        update = self._stand(catch)
-        if catch.model is not model:
-            self._catches[self.frame.anyone(request)] = Catch(model)
-            slots = [slot for _, slot in self._slots]
-            update = {**self._stand(self._catch(request)), **dict(zip(slots, self._fill(request, finder), strict=True))}
-        return update
+    def _show(self, request: gr.Request) -> Any:
+        """Begin anew where another generator was chosen."""
+        desk, model = self.frame.anyone(request), self._model(request)
+        finder, laid_for = self._forms.get(desk, (self._finders[0], None))
+        if laid_for is model:
+            return gr.skip()
+        self._catches[desk] = Catch(model)
+        return {**self._stand(self._catches[desk]), **self._fill(request, finder)}
 
     def _begin(self, request: gr.Request, finder: str, *values: Any) -> Iterator[Update]:
         """Find knobs while the page shows how far that is, then how they look."""
-        catch = Catch()
+        desk = self.frame.anyone(request)
         with plainly():
-            desk = self.frame.desk(request)
-            model = self._model(request)
-            filled = {option.name: values[place] for place, option in self._placed(finder, model).items()}
-            self._catches[desk] = catch
-            yield from self._waiting.show(
-                lambda progress: catch.find(finder, filled, model, progress), lambda: {self._view: view_html(catch)}
-            )
-        yield {**self._stand(self._catch(request)), **self._waiting.idle()}
+            catch = Catch(self._model(request))
+            filled = {option.name: values[place] for place, option in self._placed(finder, catch.model).items()}
+
+            def find(progress: Progress) -> None:
+                self._catches[desk] = catch
+                catch.find(finder, filled, progress)
+
+            yield from self._waiting.show(desk, find, lambda: {self._view: view_html(self._catch(request))})
+        yield {**self._stand(self._catch(request)), **self._waiting.idle(desk)}
 
     def _measure(self, request: gr.Request) -> Iterator[Update]:
         """Measure what the knobs do while the page shows how far that is."""
-        catch = self._catch(request)
+        desk, catch = self.frame.anyone(request), self._catch(request)
         with plainly():
-            yield from self._waiting.show(catch.judge)
-        yield {**self._stand(catch), **self._waiting.idle()}
+            yield from self._waiting.show(desk, catch.judge)
+        yield {**self._stand(self._catch(request)), **self._waiting.idle(desk)}
 
     def _choose(self, request: gr.Request, chosen: gr.EventData) -> Update:
         """Edit the knob whose strips were clicked."""

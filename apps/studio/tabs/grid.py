@@ -1,6 +1,6 @@
 """Grid: what is on Turn, varied along two or three axes; every cell can be turned on from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -12,10 +12,10 @@ import gradio as gr
 import torch
 from torch import Tensor
 
+from steer.apps.gridding import Dimension, dimensions, lay
 from steer.apps.gridding import Grid as Cells
-from steer.apps.gridding import dimensions, lay
 from steer.apps.studio.desks import Desk
-from steer.apps.studio.frame import FETCH, LATEST, Frame, plainly
+from steer.apps.studio.frame import EACH, FETCH, LATEST, Frame, plainly
 from steer.apps.studio.panels import LARGEST_PNG, addresses, plain
 from steer.apps.studio.waiting import Waiting
 from steer.errors import BadInput
@@ -33,6 +33,19 @@ PLACES = ("Across", "Down", "Sheet by sheet")
 
 Update = dict[Any, Any]
 """New values by component."""
+
+
+@dataclass(eq=False)
+class Form:
+    """How the axes of one page are laid out.
+
+    Attributes:
+        known: what can be varied.
+        names: what is varied along each axis.
+    """
+
+    known: tuple[str, ...] = ()
+    names: list[str] = field(default_factory=lambda: [NOTHING] * len(PLACES))
 
 
 @dataclass(eq=False)
@@ -69,7 +82,8 @@ class Grid:
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
         self._sheets: WeakKeyDictionary[Desk, Sheet] = WeakKeyDictionary()
-        self._waiting = Waiting("grid", "Drawing")
+        self._forms: WeakKeyDictionary[Desk, Form] = WeakKeyDictionary()
+        self._waiting = Waiting(frame, "grid", "Drawing")
 
     def lay_out(self) -> None:
         """See `Tab.lay_out`."""
@@ -97,31 +111,35 @@ class Grid:
 
     def wire(self) -> None:
         """See `Tab.wire`."""
-        for what, values in zip(self._what, self._values, strict=True):
-            what.input(self._usual, what, values, **LATEST)
+        for place, (what, values) in enumerate(zip(self._what, self._values, strict=True)):
+            what.input(self._usual(place), what, values, **LATEST)
         axes = [each for pair in zip(self._what, self._values, strict=True) for each in pair]
         shown = [self._view, self._png, self._csv]
-        started = self._draw.click(
-            self._begin, axes, [*shown, *self._waiting.parts], trigger_mode="once", **self._waiting.listening
-        )
-        self._waiting.cancel(started)
-        self.frame.changed(self._view.select(self._load, None, self.frame.places, **LATEST))
+        self._draw.click(self._begin, axes, [*shown, *self._waiting.parts], **EACH)
+        self.frame.changed(self._view.select(self._load, None, self.frame.places, **EACH))
         for button, save in ((self._png, self._save_png), (self._csv, self._save_csv)):
             button.click(save, None, self._saved, **LATEST).then(None, self._saved, None, js=FETCH)
 
     def follow(self, event: Any) -> None:
         """See `Tab.follow`."""
         shown = [*self._what, *self._values, self._view, self._png, self._csv]
-        event.then(self._show, [*self._what, *self._values], shown, **LATEST)
+        event.then(self._show, self._values, shown, **LATEST)
 
-    def _usual(self, request: gr.Request, name: str) -> Any:
-        """Begin an axis with usual values."""
-        dimension = dimensions(self.frame.anyone(request).session.setting).get(name)
-        return gr.Textbox(
-            value=dimension.usual if dimension else "",
-            info=dimension.help if dimension else " ",
-            visible=bool(dimension),
-        )
+    def _form(self, desk: Desk) -> Form:
+        return self._forms.setdefault(desk, Form())
+
+    def _usual(self, place: int) -> Callable[..., Any]:
+        """Return what begins an axis with usual values, unless it has begun: what was typed since is left alone."""
+
+        def begin(request: gr.Request, name: str) -> Any:
+            desk = self.frame.anyone(request)
+            names = self._form(desk).names
+            if names[place] == name:
+                return gr.skip()
+            names[place] = name
+            return _values(dimensions(desk.session.setting).get(name))
+
+        return begin
 
     def _begin(self, request: gr.Request, *written: str) -> Iterator[Update]:
         """Draw the grid while the page shows it grow."""
@@ -130,9 +148,13 @@ class Grid:
             axes = [(name, text or "") for name, text in zip(written[::2], written[1::2], strict=True) if name]
             sheet = Sheet(lay(self.frame.desk(request).session.setting, axes))
             assert sheet.cells.cells
-            self._sheets[desk] = sheet
-            yield from self._waiting.show(sheet.draw, lambda: self._stand(sheet))
-        yield {**self._stand(self._sheets.get(desk)), **self._waiting.idle()}
+
+            def draw(progress: Progress) -> None:
+                self._sheets[desk] = sheet
+                sheet.draw(progress)
+
+            yield from self._waiting.show(desk, draw, lambda: self._stand(self._sheets.get(desk)))
+        yield {**self._stand(self._sheets.get(desk)), **self._waiting.idle(desk)}
 
     def _load(self, request: gr.Request, chosen: gr.EventData) -> Any:
         """Load the cell that was clicked into Turn."""
@@ -167,20 +189,18 @@ class Grid:
     def _show(self, request: gr.Request, *written: str) -> Update:
         """Offer what can be varied about the setting; what was written stays where it still can be."""
         desk = self.frame.anyone(request)
-        known = dimensions(desk.session.setting)
-        names, texts = written[: len(PLACES)], written[len(PLACES) :]
-        if not any(names):
-            names, texts = _first(list(known)), ("",) * len(PLACES)
-        update: Update = self._stand(self._sheets.get(desk))
-        for place, (name, text) in enumerate(zip(names, texts, strict=True)):
-            dimension = known.get(name)
-            choices = [("nothing", NOTHING), *((plain(each), each) for each in known)]
-            update[self._what[place]] = gr.Dropdown(choices, value=name if dimension else NOTHING)
-            update[self._values[place]] = gr.Textbox(
-                value=(text or dimension.usual) if dimension else "",
-                info=dimension.help if dimension else " ",
-                visible=dimension is not None,
-            )
+        form, known = self._form(desk), dimensions(desk.session.setting)
+        update = self._stand(self._sheets.get(desk))
+        if form.known == tuple(known):
+            return update
+        if not form.known:
+            form.names, written = _first(list(known)), ("",) * len(PLACES)
+        form.known = tuple(known)
+        form.names = [name if name in known else NOTHING for name in form.names]
+        choices = [("nothing", NOTHING), *((plain(each), each) for each in known)]
+        for place, (name, text) in enumerate(zip(form.names, written, strict=True)):
+            update[self._what[place]] = gr.Dropdown(choices, value=name)
+            update[self._values[place]] = _values(known.get(name), text)
         return update
 
     def _stand(self, sheet: Sheet | None) -> Update:
@@ -195,10 +215,17 @@ class Grid:
         }
 
 
-def _first(known: Sequence[str]) -> tuple[str, str, str]:
+def _values(dimension: Dimension | None, written: str = "") -> gr.Textbox:
+    """Return the field for the values of an axis, hidden where nothing is varied."""
+    if dimension is None:
+        return gr.Textbox(value="", info=" ", visible=False)
+    return gr.Textbox(value=written or dimension.usual, info=dimension.help, visible=True)
+
+
+def _first(known: Sequence[str]) -> list[str]:
     """Return the axes to begin with: the first knob across, seeds down."""
     knob = next((name for name in known if name not in ("seed", "class", "truncation")), "truncation")
-    return knob, "seed", NOTHING
+    return [knob, "seed", NOTHING]
 
 
 def view_html(sheet: Sheet | None) -> str:

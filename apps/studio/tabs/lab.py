@@ -16,7 +16,7 @@ from steer.apps.lab import TARGETS, Experiment, Snapshot, Target, own_picture
 from steer.apps.lab.experiment import LEVELS, WATCHED
 from steer.apps.setting import Model, Setting
 from steer.apps.studio.desks import Desk
-from steer.apps.studio.frame import FETCH, LATEST, Frame, plainly
+from steer.apps.studio.frame import EACH, FETCH, LATEST, Frame, plainly
 from steer.apps.studio.panels import addresses
 from steer.apps.studio.waiting import Waiting
 from steer.errors import BadInput
@@ -116,8 +116,8 @@ class Lab:
         self.frame = frame
         self._reels: WeakKeyDictionary[Desk, Reel] = WeakKeyDictionary()
         self._courses: WeakKeyDictionary[Desk, Course] = WeakKeyDictionary()
-        self._filming = Waiting("film", "Filming")
-        self._learning = Waiting("learn", "Learning", stop="Stop")
+        self._filming = Waiting(frame, "film", "Filming")
+        self._learning = Waiting(frame, "learn", "Learning", stop="Stop")
 
     def lay_out(self) -> None:
         """See `Tab.lay_out`."""
@@ -175,17 +175,12 @@ class Lab:
     def wire(self) -> None:
         """See `Tab.wire`."""
         filmed = [self._reel, self._keep, *self._filming.parts]
-        once: dict[str, Any] = {"trigger_mode": "once"}
-        starts = [
-            button.click(verb, self._steps, filmed, **once, **self._filming.listening)
-            for button, verb in ((self._reverse, self._begin_reverse), (self._forward, self._begin_forward))
-        ]
-        self._filming.cancel(*starts)
+        for button, verb in ((self._reverse, self._begin_reverse), (self._forward, self._begin_forward)):
+            button.click(verb, self._steps, filmed, **EACH)
         self._keep.click(self._save, None, self._kept, **LATEST).then(None, self._kept, None, js=FETCH)
         self._target.input(lambda name: gr.File(visible=name == OWN), self._target, self._file, **LATEST)
         chosen = [self._target, self._file, self._beta, self._rate, self._count]
-        learnt = [self._course, *self._learning.parts]
-        self._learning.cancel(self._start.click(self._learn, chosen, learnt, **once, **self._learning.listening))
+        self._start.click(self._learn, chosen, [self._course, *self._learning.parts], **EACH)
 
     def follow(self, event: Any) -> None:
         """See `Tab.follow`."""
@@ -205,9 +200,13 @@ class Lab:
         with plainly():
             setting = self.frame.desk(request).session.setting
             reel = Reel(setting.dice.model, of(setting))
-            self._reels[desk] = reel
-            yield from self._filming.show(reel.shoot, lambda: self._stand(reel))
-        yield {**self._stand(self._reels.get(desk)), **self._filming.idle()}
+
+            def film(progress: Progress) -> None:
+                self._reels[desk] = reel
+                reel.shoot(progress)
+
+            yield from self._filming.show(desk, film, lambda: self._stand(self._reels.get(desk)))
+        yield {**self._stand(self._reels.get(desk)), **self._filming.idle(desk)}
 
     def _save(self, request: gr.Request) -> Iterator[str]:
         """Write the film with its recipe; the page fetches it."""
@@ -228,9 +227,13 @@ class Lab:
         with plainly(hidden=f"{Path(path).parent}/" if path else ""):
             numbers = _number(beta, "noise"), _number(rate, "learning rate")
             course = Course(Experiment(_target(target, path), *numbers), int(steps))
-            self._courses[desk] = course
-            yield from self._learning.show(course.learn, lambda: {self._course: course_html(course)})
-        yield {self._course: course_html(self._courses.get(desk)), **self._learning.idle()}
+
+            def learn(progress: Progress) -> None:
+                self._courses[desk] = course
+                course.learn(progress)
+
+            yield from self._learning.show(desk, learn, lambda: {self._course: course_html(self._courses.get(desk))})
+        yield {self._course: course_html(self._courses.get(desk)), **self._learning.idle(desk)}
 
     def _show(self, request: gr.Request) -> Update:
         """Offer what can be filmed of the generator that is chosen."""

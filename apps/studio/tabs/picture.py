@@ -14,7 +14,7 @@ from torch import Tensor
 from steer.apps.inverting import FAMILIAR, Inverted, can_invert, crop, familiarity, invert
 from steer.apps.setting import Model
 from steer.apps.studio.desks import Desk
-from steer.apps.studio.frame import FETCH, LATEST, Frame, plainly
+from steer.apps.studio.frame import EACH, FETCH, LATEST, Frame, plainly
 from steer.apps.studio.panels import LARGEST_PNG, addresses
 from steer.apps.studio.waiting import Waiting
 from steer.errors import BadInput
@@ -59,7 +59,7 @@ class Picture:
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
         self._easels: WeakKeyDictionary[Desk, Easel] = WeakKeyDictionary()
-        self._waiting = Waiting("invert", "Inverting")
+        self._waiting = Waiting(frame, "invert", "Inverting")
 
     def lay_out(self) -> None:
         """See `Tab.lay_out`."""
@@ -100,14 +100,12 @@ class Picture:
         takes = [self._file.upload, self._file.clear]
         for take in takes:
             take(self._take, self._file, shown, **LATEST)
-        started = self._invert.click(
+        self._invert.click(
             self._begin,
             [self._label, self._words],
             [*shown, *self._waiting.parts],
-            trigger_mode="once",
-            **self._waiting.listening,
+            **EACH,
         )
-        self._waiting.cancel(started)
         held = self._turn.click(self._hold, None, self.frame.places, **LATEST)
         self.frame.changed(held)
         self._save.click(self._keep, None, self._saved, **LATEST).then(None, self._saved, None, js=FETCH)
@@ -137,16 +135,18 @@ class Picture:
 
     def _begin(self, request: gr.Request, label: str, words: str | None) -> Iterator[Update]:
         """Invert the picture while the page shows how far that is."""
+        easel, desk = self._easel(request), self.frame.anyone(request)
         with plainly():
-            easel = self._easel(request)
             model, prepared = easel.model, easel.prepared
             if model is None or prepared is None:
                 raise BadInput("there is no picture to invert yet; choose one, drop one or paste one")
             condition = _condition(model, label, words)
-            inverted = yield from self._waiting.show(lambda progress: invert(model, prepared, condition, progress))
+            inverted = yield from self._waiting.show(
+                desk, lambda progress: invert(model, prepared, condition, progress)
+            )
             if easel.prepared is prepared:  # else another picture came meanwhile
                 easel.inverted = inverted
-        yield {**self._stand(easel), **self._waiting.idle()}
+        yield {**self._stand(easel), **self._waiting.idle(desk)}
 
     def _hold(self, request: gr.Request) -> Any:
         """Go on from the inverted picture on the tab with the knobs."""
@@ -168,10 +168,9 @@ class Picture:
     def _show(self, request: gr.Request, path: str | None) -> Update:
         """Show what the generator that is chosen makes of the tab; the picture is taken again by another one."""
         easel, model = self._easel(request), self.frame.anyone(request).session.setting.dice.model
-        if easel.model is not model:
-            update = self._take(request, path if can_invert(model) else None)
-        else:
-            update = self._stand(easel)
+        if easel.model is model:
+            return self._stand(easel)
+        update = self._take(request, path if can_invert(model) else None)
         label = model.label
         words = any(each.kind == "text" for each in model.generator.conditions.values())
         return {

@@ -13,7 +13,7 @@ from steer.apps.session import Session
 from steer.apps.setting import COLUMNS, LARGEST_SEED, TYPICAL
 from steer.apps.studio.board import describe
 from steer.apps.studio.desks import Desk
-from steer.apps.studio.frame import FETCH, LATEST, Frame, plainly
+from steer.apps.studio.frame import EACH, FETCH, LATEST, Frame, plainly
 from steer.apps.studio.live import calls
 from steer.apps.studio.panels import descriptions, plain, thumb
 
@@ -148,9 +148,9 @@ class Turn:
         self.board.rest(self._rest, None, self.rested, **LATEST)
         for event in (
             self.reset.click(self._reset, None, None, **LATEST),
-            self.undo.click(self._undo, None, None, **LATEST),
-            self.redo.click(self._redo, None, None, **LATEST),
-            self.history.select(self._go_back, None, None, **LATEST),
+            self.undo.click(self._undo, None, None, **EACH),
+            self.redo.click(self._redo, None, None, **EACH),
+            self.history.select(self._go_back, None, None, **EACH),
         ):
             self.frame.changed(event)
         self.save.click(self._save, None, self.saved, **LATEST).then(None, self.saved, None, js=FETCH)

@@ -13,7 +13,7 @@ import gradio as gr
 
 from steer.apps.setting import Setting
 from steer.apps.studio.desks import Desk
-from steer.apps.studio.frame import LATEST, Frame, plainly
+from steer.apps.studio.frame import EACH, LATEST, Frame, plainly
 from steer.apps.studio.panels import LARGEST_PNG, addresses, plain
 from steer.apps.studio.waiting import Waiting
 from steer.apps.walking import MOST_PINS, PREVIEW_FPS, Pace, film_of, pins_of, walk_through
@@ -79,7 +79,7 @@ class Walk:
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
         self._ways: WeakKeyDictionary[Desk, Way] = WeakKeyDictionary()
-        self._waiting = Waiting("walk", "Rendering")
+        self._waiting = Waiting(frame, "walk", "Rendering")
 
     def lay_out(self) -> None:
         """See `Tab.lay_out`."""
@@ -114,14 +114,11 @@ class Walk:
     def wire(self) -> None:
         """See `Tab.wire`."""
         self.frame.pin.click(self._pin, None, self._view, **LATEST)
-        self.frame.changed(self._view.select(self._choose, None, [self._view, self.frame.places], **LATEST))
+        self.frame.changed(self._view.select(self._choose, None, [self._view, self.frame.places], **EACH))
         self._open.upload(self._restore, self._open, [self._view, *self._pace], **LATEST)
         job = [self._view, self._file, *self._waiting.parts]
-        previewed = self._preview.click(self._look, self._pace, job, trigger_mode="once", **self._waiting.listening)
-        rendered = self._render.click(
-            self._film, [self._format, *self._pace], job, trigger_mode="once", **self._waiting.listening
-        )
-        self._waiting.cancel(previewed, rendered)
+        self._preview.click(self._look, self._pace, job, **EACH)
+        self._render.click(self._film, [self._format, *self._pace], job, **EACH)
 
     def follow(self, event: Any) -> None:
         """See `Tab.follow`."""
@@ -168,25 +165,25 @@ class Walk:
 
     def _look(self, request: gr.Request, seconds: float, fps: int, loop: bool, easing: Any) -> Iterator[Update]:
         """Make a quick preview and show it."""
-        way = self._way(request)
+        way, desk = self._way(request), self.frame.anyone(request)
         with plainly():
-            walk = walk_through(way.pins, Pace(seconds, PREVIEW_FPS, loop, easing))
-            way.preview = yield from self._waiting.show(lambda progress: _preview(walk, way.pins[0], progress))
-        yield {self._view: view_html(way), **self._waiting.idle()}
+            walk, pin = walk_through(way.pins, Pace(seconds, PREVIEW_FPS, loop, easing)), way.pins[0]
+            way.preview = yield from self._waiting.show(desk, lambda progress: _preview(walk, pin, progress))
+        yield {self._view: view_html(way), **self._waiting.idle(desk)}
 
     def _film(
         self, request: gr.Request, suffix: str, seconds: float, fps: int, loop: bool, easing: Any
     ) -> Iterator[Update]:
         """Render the film with its recipe while the page goes on, and offer it."""
-        way = self._way(request)
-        with plainly(), TemporaryDirectory() as folder:
+        way, desk = self._way(request), self.frame.anyone(request)
+        with plainly(), TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # what was stopped may still write
             walk = walk_through(way.pins, Pace(seconds, fps, loop, easing))
             path, recipe = Path(folder, f"{walk.generator.name}-walk{suffix}"), film_of(walk, way.pins[0])
             yield {self._file: gr.DownloadButton(visible=False)}
-            yield from self._waiting.show(lambda progress: recipe.save(path, walk.generator, progress=progress))
+            yield from self._waiting.show(desk, lambda progress: recipe.save(path, walk.generator, progress=progress))
             size = f"{path.stat().st_size / 1e6:.1f} MB"
             yield {self._file: gr.DownloadButton(f"Download {path.name} ({size})", value=str(path), visible=True)}
-        yield self._waiting.idle()
+        yield self._waiting.idle(desk)
 
 
 def _preview(walk: Any, pin: Setting, progress: Progress) -> str:
