@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from steer.attribute import Attribute, Measurer
+from steer.directions.axes import axes_of, context_of
 from steer.directions.plausible import plausible_range
 from steer.directions.readings import BATCH, batches, labeller
 from steer.errors import BadInput, UnknownName
@@ -32,8 +33,7 @@ FIRST_SEED = 900_000_000
 """The first seed that is sampled; each ``seed`` of a flow has its own million."""
 
 LARGEST_SPACE = 512
-LARGEST_CONTEXT = 128
-"""Spaces with more numbers are neither turned nor looked at."""
+"""Spaces with more numbers are not turned."""
 
 FURTHER = 1.25
 """Dice are drawn out by up to this factor, since flows lead further than dice fall."""
@@ -78,9 +78,9 @@ class Flow:
     space: str = "z"
     hold: str | tuple[str, ...] = "all"
     source: str | Measurer | None = None
-    samples: int = 24_000
+    samples: int = 12_000
     rounds: int = 2
-    hidden: int = 192
+    hidden: int = 88
     steps: int = 4_000
     condition: Mapping[str, str] | None = None
     seed: int = 0
@@ -211,14 +211,8 @@ class _Room:
         cls, generator: Generator, measurer: Measurer, space: str, attributes: Mapping[str, Attribute], few: Latent
     ) -> "_Room":
         """Look round: the axes of a space, and which other input tells samples apart."""
-        others = [
-            name
-            for name, values in few.values.items()
-            if name != space and values[0].numel() <= LARGEST_CONTEXT and bool((values != values[:1]).any())
-        ]
-        context = others[0] if others else ""
-        typical = few[context].flatten(1).mean(0, keepdim=True).cpu() if context else torch.zeros(1, 0)
-        return cls(space, _axes(generator, space, few), context, typical, attributes)
+        context, typical = context_of(space, few)
+        return cls(space, axes_of(generator, space, few), context, typical, attributes)
 
     @property
     def circles(self) -> tuple[bool, ...]:
@@ -265,19 +259,6 @@ class _Room:
             else:
                 columns.append((readings[name] - (attribute.low + attribute.high) / 2) / attribute.spread)
         return torch.stack(columns, 1)
-
-
-def _axes(generator: Generator, space: str, few: Latent) -> Tensor:
-    """Return one sigma along each die, or along each principal component of what is not dice."""
-    kind, values = generator.space(space), few[space].flatten(1).cpu()
-    if kind.isotropic:
-        return (kind.sigma * torch.eye(values.shape[1])).unflatten(1, kind.shape)
-    _, sizes, directions = torch.linalg.svd(values - values.mean(0), full_matrices=False)
-    deviations = sizes / math.sqrt(len(values))
-    kept = deviations > 1e-3 * deviations.max()
-    if not bool(kept.any()) or float(deviations.max()) == 0:
-        raise BadInput(f"'{space}' is the same in all samples, so nothing can be learnt about it")
-    return (deviations[kept, None] * directions[kept]).unflatten(1, kind.shape)
 
 
 def _scattered(

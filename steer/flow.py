@@ -81,9 +81,7 @@ class Response:
     def readings(self, coordinates: Tensor, context: Tensor) -> Tensor:
         """Return every attribute in spreads, (batch, attributes)."""
         outputs = self.outputs(coordinates, context)
-        parts = outputs.split([2 if circle else 1 for circle in self.circles], 1)
-        pairs = zip(parts, self.circles, strict=True)
-        return torch.stack([_angle(part) if circle else part[:, 0] for part, circle in pairs], 1)
+        return self._told(outputs[:, self._first], outputs[:, self._second])
 
     def slopes(self, coordinates: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Return every attribute in spreads, (batch, attributes), and how fast it grows, (..., coordinates)."""
@@ -91,12 +89,32 @@ class Response:
         slopes = self.layers[-1][:, :-1].expand(len(outputs), -1, -1)  # (batch, outputs, hidden)
         for layer, values in zip(self.layers[-2::-1], before[::-1], strict=True):
             slopes = slopes * _silu_slope(values)[:, None] @ layer[:, :-1]
+        cosine, sine = outputs[:, self._first], outputs[:, self._second]
         slopes = slopes[..., : coordinates.shape[1]]
-        widths = [2 if circle else 1 for circle in self.circles]
-        pairs = list(zip(outputs.split(widths, 1), slopes.split(widths, 1), self.circles, strict=True))
-        readings = [_angle(part) if circle else part[:, 0] for part, _, circle in pairs]
-        grown = [_angle_slope(part, slope) if circle else slope[:, 0] for part, slope, circle in pairs]
-        return torch.stack(readings, 1), torch.stack(grown, 1)
+        first, second = slopes[:, self._first], slopes[:, self._second]
+        square = (cosine.square() + sine.square()).clamp_min(SMALLEST_RADIUS**2) * CIRCLE
+        across = (cosine[..., None] * second - sine[..., None] * first) / square[..., None]
+        return self._told(cosine, sine), torch.where(self._circle[:, None], across, first)
+
+    def _told(self, cosine: Tensor, sine: Tensor) -> Tensor:
+        """Return attributes in spreads by their outputs, (batch, attributes) each; a number stands in both."""
+        angle = torch.atan2(sine, torch.where(self._circle, cosine, 1.0))  # of numbers never at 0, 0: no slope there
+        return torch.where(self._circle, angle / CIRCLE, cosine)
+
+    @cached_property
+    def _circle(self) -> Tensor:
+        return torch.tensor(self.circles, device=self.weights.device)
+
+    @cached_property
+    def _first(self) -> Tensor:
+        """Where each attribute stands among the outputs; of an angle its cosine."""
+        widths = 1 + self._circle.long()
+        return widths.cumsum(0) - widths
+
+    @cached_property
+    def _second(self) -> Tensor:
+        """Where the sine of each angle stands among the outputs; of a number itself."""
+        return self._first + self._circle
 
     def follow(self, start: Tensor, context: Tensor, target: int, amount: Tensor) -> Tensor:
         """Go the shortest way that moves one attribute by an amount and holds the others.
@@ -147,25 +165,13 @@ class Response:
         return torch.lerp(there, back, onwards[:, None])
 
     def _short_way_round(self, change: Tensor) -> Tensor:
-        circle = torch.tensor(self.circles, device=change.device)
         half = CIRCUMFERENCE / 2
-        return torch.where(circle, torch.remainder(change + half, CIRCUMFERENCE) - half, change)
+        return torch.where(self._circle, torch.remainder(change + half, CIRCUMFERENCE) - half, change)
 
 
 def _silu_slope(values: Tensor) -> Tensor:
     gate = values.sigmoid()
     return gate * (1 + values * (1 - gate))
-
-
-def _angle(pair: Tensor) -> Tensor:
-    """Return the angle of cosine and sine, (batch, 2), in spreads."""
-    return torch.atan2(pair[:, 1], pair[:, 0]) / CIRCLE
-
-
-def _angle_slope(pair: Tensor, slopes: Tensor) -> Tensor:
-    """Return how fast an angle grows, by the slopes (batch, 2, coordinates) of cosine and sine."""
-    across = pair[:, :1] * slopes[:, 1] - pair[:, 1:] * slopes[:, 0]
-    return across / (pair.square().sum(1, keepdim=True).clamp_min(SMALLEST_RADIUS**2) * CIRCLE)
 
 
 def _length(place: Tensor) -> Tensor:
