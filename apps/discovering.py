@@ -113,6 +113,12 @@ def _attributes(name: str, value: Any, help_line: str, model: Model) -> Field:
     return Field(name, "choices", [value] if value else [], help_line, ("all", *known))
 
 
+def _edits(name: str, value: Any, help_line: str, model: Model) -> Field:
+    from steer.directions.edits import EDITS
+
+    return Field(name, "choices", [value], help_line, ("all", *EDITS))
+
+
 def _label(name: str, value: Any, help_line: str, model: Model) -> Field | None:
     help_line = "The class to look at; any mixes them all."
     return Field(name, "choice", ANY, help_line, (ANY, *model.label.choices)) if model.label else None
@@ -130,6 +136,7 @@ _KNOWN: Mapping[str, Callable[[str, Any, str, Model], Field | None]] = {
     "space": _spaces,
     "observe": _spaces,
     "attribute": _attributes,
+    "edit": _edits,
     "condition": _label,
     "truncation": _truncation,
     "name": _text,

@@ -38,6 +38,7 @@ def plausible_range(
     latent: Latent | None = None,
     measurer: Measurer | None = None,
     fraction: float = 0.8,
+    limit: float | None = None,
     truncation: float = 1.0,
 ) -> tuple[float, float]:
     """Measure between which amounts a knob's pictures stay plausible and its turning still does something.
@@ -55,6 +56,7 @@ def plausible_range(
         latent: other pictures to look at in their place.
         measurer: whose score decides; by default the one that finders learn from.
         fraction: the smallest share of the unturned score.
+        limit: the largest amount that is tried; left out, that of the unit.
         truncation: see `Generator.sample`.
 
     Returns:
@@ -76,7 +78,7 @@ def plausible_range(
             return scores, [0.0] * len(amounts)
         return scores, _medians(attribute.difference(seen[attribute.name], unturned[attribute.name][:, None]))
 
-    limit = LIMITS.get(knob.unit, 6.0)
+    limit = LIMITS.get(knob.unit, 6.0) if limit is None else limit
     grid = [limit * step / STEPS for step in range(1, STEPS + 1)]
     scores, changes = look([-amount for amount in grid] + grid)
     pace = (changes[STEPS] - changes[0]) / (2 * grid[0])

@@ -16,9 +16,12 @@ from steer.files import read_tensors, write_tensors
 from steer.flow import CIRCLE, Response
 
 KNOB_SCHEMA = 3
-"""2 came with knobs that change on the way, 3 with tensors that knobs share."""
+"""2 came with knobs that change on the way, 3 with tensors that knobs share and knobs along flows and curves."""
 
 SMALLEST = 1e-12
+
+CURVE_STEPS = 6
+"""Steps between the ends of a turn along a curve."""
 
 
 @dataclass(frozen=True)
@@ -475,6 +478,71 @@ class FlowKnob:
         return self.context.to(values).expand(len(values), -1)
 
 
+@dataclass(frozen=True, eq=False)
+class CurveKnob:
+    """A knob along curves: from wherever a sample stands, a small network tells which way the next bit of it leads.
+
+    After the non-linear walks of Jahanian, Chai & Isola (2020), arXiv 1907.07171, section 3.1, whose network tells
+    whole steps; here it tells a velocity, which is followed by the midpoint rule, so that any amount can be asked for.
+
+    Attributes:
+        direction: which way one unit leads on average, of the space's shape; the network tells what comes on top.
+        axes: see `steer.flow.Response`, as with the next two; the network puts out coordinates for a turn of ``reach``.
+        widths: of the network's layers.
+        weights: the network.
+        reach: the amount that what the network puts out is for.
+        context: see `FlowKnob`.
+        context_space: see `FlowKnob`.
+    """
+
+    kind: ClassVar[str] = "curve"
+    name: str
+    space: str
+    direction: Tensor
+    axes: Tensor
+    widths: tuple[int, ...]
+    weights: Tensor
+    reach: float
+    context: Tensor
+    context_space: str = ""
+    unit: str = "sigma"
+    range: tuple[float, float] = (-3.0, 3.0)
+    window: Window = WHOLE
+    attribute: str | None = None
+    provenance: Provenance = Provenance()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """See `Knob`."""
+        return tuple(self.direction.shape)
+
+    def given(self, values: Mapping[str, Tensor]) -> "CurveKnob":
+        """See `Situated.given`."""
+        return replace(self, context=values[self.context_space].flatten(1)) if self.context_space else self
+
+    def displacement(self, values: Tensor, amount: Tensor, *, absolute: bool = False) -> Tensor:
+        """See `Knob.displacement`."""
+        amount = amount.to(values) - (self.coordinate(values) if absolute else 0)
+        response = Response(self.axes.to(values), self.widths, self.weights.to(values), (False,) * len(self.axes))
+        context = self.context.to(values).expand(len(values), -1)
+        straight = response.coordinates(self.direction.to(values)[None]) * self.reach
+        step = amount[:, None] / (self.reach * CURVE_STEPS)
+        start = place = response.coordinates(values)
+        for _ in range(CURVE_STEPS):
+            half_way = place + step / 2 * (straight + response.outputs(place, context))
+            place = place + step * (straight + response.outputs(half_way, context))
+        return response.values(place - start)
+
+    def coordinate(self, values: Tensor) -> Tensor:
+        """See `Knob.coordinate`: along the straight line that it bends away from."""
+        direction = self.direction.to(values).flatten()
+        return values.flatten(1) @ direction / direction.square().sum()
+
+    def roll(self, values: Tensor, fresh: Tensor) -> Tensor:
+        """See `Knob.roll`."""
+        return values + self.displacement(values, self.coordinate(fresh), absolute=True)
+
+
 def _interpolated(given: Tensor, places: Tensor, levels: Tensor) -> Tensor:
     """Return the levels at the places given, (batch,), on straight lines between neighbours, even beyond the ends."""
     places, levels = places.to(given), levels.to(given)
@@ -490,7 +558,7 @@ def _rowwise(amount: Tensor, values: Tensor) -> Tensor:
 
 
 KNOB_KINDS: Mapping[str, Callable[..., Knob]] = {
-    kind.kind: kind for kind in (LinearKnob, ArcKnob, RingKnob, CalibratedKnob, FlowKnob)
+    kind.kind: kind for kind in (LinearKnob, ArcKnob, RingKnob, CalibratedKnob, FlowKnob, CurveKnob)
 }
 
 
