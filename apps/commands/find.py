@@ -1,11 +1,13 @@
 """`steer find`: knobs of a generator, into a knob file."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from steer.apps.commands import typed
+from steer.apps.commands.asking import asking
 from steer.apps.commands.list import say_found
 from steer.apps.commands.reading import Request, read_options, read_sampler
 from steer.apps.commands.writing import TENSORS, check_out, progress
@@ -43,6 +45,10 @@ def find(
     """Find knobs of a generator and save them.
 
     Example: steer find pca aviary-biggan --observe layer:0 --space z --option components=8 --out pca.safetensors
+
+    Example: steer find imitate aviary-biggan --option edit=zoom --out zoom.safetensors
+
+    Example: steer find clicks aviary-biggan --option name=plump --out plump.safetensors
     """
     from steer.knob import KnobSet, load_knobs
     from steer.registry import load_finder, load_generator, options_of
@@ -62,8 +68,11 @@ def find(
     if request.given:
         asked = model.entries(request.condition(model, 1), 1)
         options["condition"] = {name: entry for name, (entry,) in asked.items()}
+    asks = "ask" in types
+    if asks:
+        options["ask"] = asking(options.get("name"), out.with_name(f"{out.stem}-asked.png"))
     chosen = load_finder(finder, **options)
-    with progress("finding") as report:
+    with nullcontext() if asks else progress("finding") as report:  # a bar would run over the questions
         found = chosen.find(model, progress=report)
     (kept | found).save(out)
     say_found(found, out, model.name, as_json)
