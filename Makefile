@@ -48,6 +48,7 @@ check: lint types test ## everything a change must pass
 
 weights: $(VENV)/ready-dev ## find the shipped knobs again, after new weights
 	@$(BIN)/steer find probe aviary-biggan --attribute all --out $(SHIPPED)/aviary-biggan/knobs.safetensors
+	@$(BIN)/steer find flow aviary-biggan --attribute heading --attribute tilt --out $(SHIPPED)/aviary-biggan/knobs.safetensors --add
 	@$(BIN)/steer find pca aviary-biggan --observe layer:0 --space z --option measure_ranges=true --out $(SHIPPED)/aviary-biggan/knobs.safetensors --add
 
 clean: ## remove the environment and what builds and runs leave behind

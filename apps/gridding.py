@@ -115,7 +115,9 @@ def _amounts(setting: Setting, name: str) -> Dimension:
     def say(amount: float) -> str:
         return f"{amount:+.3g}{mark}".replace("-", "−") if amount else f"0{mark}"
 
-    low, high = (end * 2 / 3 if knob.kind == "ring" else end for end in knob.range)  # a ring's ends are one place
+    low, high = knob.range
+    if high - low == 360:  # once round, where both ends are one place
+        low, high = low * 2 / 3, high * 2 / 3
     usual = ", ".join(f"{amount:.3g}" for amount in torch.linspace(low, high, USUAL).tolist())
     return Dimension(name, f"Amounts, or: {_plain(knob.range)} in 7.", usual, read_numbers, put, say)
 

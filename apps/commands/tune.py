@@ -11,12 +11,16 @@ from steer.apps.commands.list import describe, say_knobs
 from steer.apps.commands.reading import read_knob, read_knobs
 from steer.apps.commands.writing import TENSORS, check_out, progress, say_json, say_table, say_written
 
+TUNABLE = frozenset({"linear", "ring"})
+"""The kinds of knobs that can be tuned; flows hold what they hold, and count in their attribute, from the start."""
+
 
 def tune(
     generator: typed.GeneratorName,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Knob file: .safetensors")],
     knob: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="A knob to tune; may be repeated; by default every one.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A knob to tune; may be repeated; by default every line and ring."),
     ] = None,
     knobs: typed.KnobFile = None,
     disentangle: Annotated[
@@ -55,7 +59,9 @@ def tune(
         raise BadInput("say how to tune: --disentangle, --lock NAME, --localise, --calibrate, or several of them")
     model = load_generator(generator, device)
     there = read_knobs(knobs, model)
-    asked = knob or [name for name, each in there.items() if each.attribute is not None]
+    asked = knob or [name for name, each in there.items() if each.attribute is not None and each.kind in TUNABLE]
+    if not asked:
+        raise BadInput(f"none of the knobs {', '.join(there) or 'that are there'} is a line or ring for an attribute")
     tuned: Mapping[str, Knob] = {name: read_knob(name, there, model, insist) for name in asked}
     report: dict[str, Any] = {}
     if disentangle or locked:
