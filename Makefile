@@ -15,7 +15,7 @@ SHIPPED := generators/shipped
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help studio test test-all browser format lint types check clean
+.PHONY: help studio test test-all browser screenshots format lint types check clean
 
 help: ## list these commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
@@ -31,6 +31,9 @@ test-all: $(VENV)/ready-dev ## run the slow tests too
 
 browser: $(VENV)/ready-dev ## drive the studio in headless Chromium
 	@$(BIN)/python -m pytest -m "browser and not slow" tests $(PYTEST)
+
+screenshots: $(VENV)/ready-dev ## take pictures of every tab of the studio into docs/screens
+	@$(BIN)/python docs/screens.py
 
 format: $(VENV)/ready-dev ## lay out the code
 	@$(BIN)/ruff check --quiet --fix-only .

@@ -27,13 +27,13 @@ ROUNDS = 5
 
 
 @contextmanager
-def served(generator: str) -> Iterator[str]:
-    """Serve the studio as a process of its own and yield its address."""
+def served(generator: str) -> Iterator[tuple[str, int]]:
+    """Serve the studio as a process of its own; yield its address and the process's number."""
     program = f"from steer.apps.studio import launch; launch({generator!r}, open_browser=False)"
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as server:  # noqa: S603
         assert server.stdout is not None
         said = iter(server.stdout.readline, "")
-        yield next(match[1] for line in said if (match := re.search(r"(http://[\d.]+:\d+)", line)))
+        yield next(match[1] for line in said if (match := re.search(r"(http://[\d.]+:\d+)", line))), server.pid
         server.terminate()
 
 
@@ -64,7 +64,7 @@ def main() -> None:
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         waited = perf_counter() - begun  # the browser's own start is not the studio's
-        with served(generator) as address:
+        with served(generator) as (address, _):
             up = perf_counter() - begun - waited
             page = chromium.new_page(viewport={"width": 1280, "height": 900})
             page.goto(address)

@@ -1,19 +1,17 @@
 """The studio as a person meets it, in headless Chromium: every test looks at pixels or values."""
 
 import base64
-import io
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import pytest
 import torch
+from browsing import choose, page_of, read_address, wait_until
 from PIL import Image
-from serving import served
 from torch import Tensor
 
 import steer
@@ -24,17 +22,9 @@ from steer.pictures import to_images, to_pictures
 pytestmark = pytest.mark.browser
 
 GENERATOR = "aviary"
-PATIENCE = 60_000
-"""Milliseconds."""
 
 PROBES = (Path(__file__).parent / "probes.js").read_text(encoding="utf-8")
 """Functions that look at a page for what a person could not use."""
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with served(GENERATOR) as where:
-        yield where
 
 
 @pytest.fixture(scope="module")
@@ -44,40 +34,16 @@ def requested() -> list[str]:
 
 
 @pytest.fixture
-def open_page(browser: Any, address: str, requested: list[str]) -> Iterator[Callable[..., Any]]:
-    """Return a function that opens the studio in a browser of its own."""
-    contexts = []
-
-    def open_one(**options: Any) -> Any:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE)
+def page(window: Any, studio: str, requested: list[str]) -> Iterator[Any]:
+    with page_of(window, studio, "Turn") as page:
         page.on("request", lambda request: requested.append(request.url))
-        page.on("pageerror", lambda error: pytest.fail(f"the page threw {error}"))
-        page.goto(address)
-        page.wait_for_selector("#picture img.now[src]")
-        return page
-
-    yield open_one
-    for context in contexts:
-        context.close()
-
-
-@pytest.fixture
-def page(open_page: Callable[..., Any]) -> Any:
-    return open_page()
-
-
-def held(address: str) -> Tensor:
-    """Return the picture that an address holds, (1, 3, height, width) in [0, 1]."""
-    return to_pictures([Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2])))])
+        yield page
 
 
 def shown(page: Any, kind: str = "now") -> Tensor:
     """Return the pictures on the page, (birds, 3, height, width) in [0, 1]."""
     addresses = page.eval_on_selector_all(f"#picture img.{kind}", "images => images.map(image => image.src)")
-    return torch.cat([held(address) for address in addresses])
+    return torch.cat([read_address(address) for address in addresses])
 
 
 def expected(
@@ -97,13 +63,6 @@ def expected(
     for name, window in (windows or {}).items():
         session.window(name, *window)
     return to_pictures(to_images(session.picture().pixels))
-
-
-def wait_until(page: Any, true: Callable[[], bool], what: str) -> None:
-    until = monotonic() + PATIENCE / 1000
-    while not true():
-        assert monotonic() < until, f"waited in vain for {what}"
-        page.wait_for_timeout(30)
 
 
 def wait_for(page: Any, pictures: Tensor) -> None:
@@ -163,11 +122,6 @@ def chosen(page: Any) -> dict[str, Any]:
     fields["truncation"] = page.get_by_label("number input for Truncation").input_value()
     fields["birds"] = page.locator("#birds input:checked").get_attribute("value")
     return {**fields, "hue": amount_of(page, "hue"), "size": amount_of(page, "size")}
-
-
-def choose(page: Any, field: str, choice: str) -> None:
-    page.locator(f"#{field} input").click()
-    page.locator(f'[data-testid="dropdown-option"][aria-label="{choice}"]').click()
 
 
 def test_the_page_begins_with_the_first_bird(page: Any) -> None:
@@ -262,13 +216,13 @@ def test_steps_are_undone_done_again_and_gone_back_to(page: Any) -> None:
     wait_for(page, expected({"size": amount}, seed=7))
     wait_until(page, lambda: page.locator("#seed input").input_value() == "7", "the seed")
     thumbs = page.eval_on_selector_all(".steps img", "images => images.map(image => image.src)")
-    assert (held(thumbs[2]) - shown(page)).abs().mean() < 0.02
+    assert (read_address(thumbs[2]) - shown(page)).abs().mean() < 0.02
 
 
 def test_dice_label_and_number_of_pictures_follow_their_controls(page: Any) -> None:
     page.locator("#seed input").fill("7")
     wait_for(page, expected(seed=7))
-    choose(page, "label", "toucan")
+    choose(page, "#label", "toucan")
     wait_for(page, expected(seed=7, label="toucan"))
     page.locator("#birds label", has_text="4").click()
     wait_for(page, expected(seed=7, label="toucan", birds=4))
@@ -280,7 +234,7 @@ def test_dice_label_and_number_of_pictures_follow_their_controls(page: Any) -> N
 def test_one_die_is_thrown_and_the_rest_of_the_picture_stays(page: Any) -> None:
     wait_for(page, expected())
     before = shown(page)
-    choose(page, "die", "background hue")
+    choose(page, "#die", "background hue")
     page.get_by_role("button", name="Throw this die").click()
     wait_until(page, lambda: not shown(page).equal(before), "another background")
     changed = (shown(page) - before).abs().mean(1)[0]
@@ -339,12 +293,12 @@ def test_a_pad_turns_two_knobs_at_once_over_a_map(page: Any) -> None:
     amounts = {"size": round(amounts["size"] - 0.05, 6), "tilt": round(amounts["tilt"] - 0.5, 6)}
     wait_for(page, expected(amounts))
     wait_until(page, lambda: page.locator(".plane img[src]").count() == 1, "the map")
-    chart = held(page.locator(".plane img").get_attribute("src"))
+    chart = read_address(page.locator(".plane img").get_attribute("src"))
     assert chart.shape[-1] == 7 * 64
 
 
 def test_a_knob_acts_in_its_window(page: Any) -> None:
-    choose(page, "generator", "aviary-biggan")
+    choose(page, "#generator", "aviary-biggan")
     wait_until(page, lambda: page.locator('[data-knob="pc0"]').count() == 1, "the other generator's knobs")
     page.get_by_label("size, amount", exact=True).fill("1")
     page.get_by_label("Windows").check()
@@ -370,12 +324,12 @@ def test_the_judge_says_what_moved_beside_what_was_asked_for(page: Any) -> None:
 
 
 def test_a_saved_picture_dropped_on_a_fresh_page_restores_everything(
-    open_page: Callable[..., Any], tmp_path: Path
+    page: Any, window: Any, studio: str, tmp_path: Path
 ) -> None:
-    first = open_page(accept_downloads=True)
+    first = page
     first.locator("#seed input").fill("7")
     wait_for(first, expected(seed=7))
-    choose(first, "label", "heron")
+    choose(first, "#label", "heron")
     wait_for(first, expected(seed=7, label="heron"))
     first.get_by_label("hue, amount", exact=True).fill("70")
     amounts = {"hue": 70, "size": drag(first, "size", 0.3, steps=5)}
@@ -387,10 +341,10 @@ def test_a_saved_picture_dropped_on_a_fresh_page_restores_everything(
     download.value.save_as(path)
     assert to_pictures(to_images(steer.Recipe.load(path).render())).equal(shown(first))
 
-    second = open_page()
-    second.locator("#masthead input[type=file]").set_input_files(path)
-    wait_for(second, shown(first))
-    wait_until(second, lambda: chosen(second) == chosen(first), "the controls")
+    with page_of(window, studio, "Turn") as second:
+        second.locator("#masthead input[type=file]").set_input_files(path)
+        wait_for(second, shown(first))
+        wait_until(second, lambda: chosen(second) == chosen(first), "the controls")
 
 
 def test_a_picture_may_be_dropped_anywhere_on_the_page(page: Any, tmp_path: Path) -> None:
@@ -448,20 +402,24 @@ def test_the_last_move_arrives_though_the_server_was_out_of_reach(page: Any) -> 
     wait_until(page, lambda: page.locator(".trouble").inner_text() == "", "the message to go")
 
 
-def test_two_browsers_stay_apart(open_page: Callable[..., Any]) -> None:
-    one, other = open_page(), open_page()
-    amount = drag(one, "size", 0.7, steps=5)
-    other.locator("#seed input").fill("5")
-    wait_for(one, expected({"size": amount}))
-    wait_for(other, expected(seed=5))
-    assert amount_of(other, "size") == 0
+def test_two_people_stay_apart(page: Any, browser: Any, studio: str) -> None:
+    context = browser.new_context()
+    with page_of(context, studio, "Turn") as other:
+        amount = drag(page, "size", 0.7, steps=5)
+        other.locator("#seed input").fill("5")
+        wait_for(page, expected({"size": amount}))
+        wait_for(other, expected(seed=5))
+        assert amount_of(other, "size") == 0
+    context.close()
 
 
 def test_a_strip_lies_along_each_slider_and_shows_the_bird_over_it(page: Any) -> None:
     strip = page.locator('[data-knob="background_brightness"] .strip[src]')
     page.locator('[data-knob="background_brightness"]').scroll_into_view_if_needed()
     wait_until(page, lambda: strip.count() == 1, "the strip")
-    frames = torch.stack(held(strip.get_attribute("src")).split(64, dim=3)).squeeze(1)  # (steps, 3, height, width)
+    frames = torch.stack(read_address(strip.get_attribute("src")).split(64, dim=3)).squeeze(
+        1
+    )  # (steps, 3, height, width)
     brightness = frames[:, :, :8, :8].flatten(1).mean(1)
     assert brightness.diff().min() > 0
     assert (frames[3] - expected()[0]).abs().mean() < 0.02
@@ -491,8 +449,9 @@ def test_the_keyboard_reaches_every_control_and_the_focus_is_seen(page: Any) -> 
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_has_the_contrast_that_wcag_asks_for(open_page: Callable[..., Any], scheme: str) -> None:
-    page = open_page(color_scheme=scheme)
+def test_text_has_the_contrast_that_wcag_asks_for(page: Any, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.reload()
     measured(page)
     page.get_by_label("size, amount", exact=True).fill("9")
     page.get_by_label("Windows").check()
@@ -505,13 +464,18 @@ def test_text_has_the_contrast_that_wcag_asks_for(open_page: Callable[..., Any],
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_nothing_hangs_over_the_edge(open_page: Callable[..., Any], width: int) -> None:
-    page = open_page(viewport={"width": width, "height": 800})
+def test_nothing_hangs_over_the_edge(page: Any, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    for tab in page.get_by_role("tab").all_inner_texts():
+        page.get_by_role("tab", name=tab, exact=True).click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, tab
+    page.get_by_role("tab", name="Turn", exact=True).click()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator("#picture img.now").bounding_box()["width"] >= min(300, 0.7 * width)
 
 
-def test_no_other_host_was_asked_for_anything(page: Any, address: str, requested: list[str]) -> None:
-    page.wait_for_timeout(500)
+def test_no_other_host_was_asked_for_anything(page: Any, studio: str, requested: list[str]) -> None:
+    page.reload()
+    page.wait_for_selector("#picture img.now[src]")
     assert requested
-    assert [each for each in requested if not each.startswith((f"{address}/", "data:", "blob:"))] == []
+    assert [each for each in requested if not each.startswith((f"{studio}/", "data:", "blob:"))] == []

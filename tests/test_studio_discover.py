@@ -15,7 +15,7 @@ from steer.pictures import to_images, to_pictures
 pytestmark = pytest.mark.browser
 
 GENERATOR = "aviary"
-CONTRAST, PROBE = "contrast: what leads from one set to another", "probe: what turns an attribute"
+CONTRAST, PROBE = "contrast: from one set to another", "probe: turns an attribute"
 
 
 @pytest.fixture

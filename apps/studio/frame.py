@@ -127,7 +127,7 @@ class Frame:
                 "Open a picture made here", file_types=KEPT, size="sm", elem_id="open", min_width=0
             )
             self.pin = gr.Button("Pin", size="sm", elem_id="pin", min_width=0)
-        with gr.Tabs(elem_id="tabs") as self.places:
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as self.places:
             for tab in self._tabs:
                 with gr.Tab(tab.name, id=tab.name):
                     tab.lay_out()

@@ -31,12 +31,18 @@ from steer.progress import Progress
 from steer.registry import list_finders
 
 FINDERS: Mapping[str, str] = {
-    "pca": "what varies most",
-    "probe": "what turns an attribute",
-    "sefa": "what the weights amplify",
-    "contrast": "what leads from one set to another",
+    "probe": "turns an attribute",
+    "pca": "varies most",
+    "sefa": "weights amplify",
+    "contrast": "from one set to another",
+    "flow": "follows an attribute",
+    "jacobian": "changes one picture",
+    "geometry": "zooms and shifts",
 }
-"""What the toolkit's own finders find, in a few words; a stranger's stands by its name."""
+"""What the toolkit's own finders find, in a few words, in the order of the page; a stranger's stands by its name."""
+
+ASKING = frozenset({"clicks"})
+"""Finders that ask a person as they go on; there is no place for that on this tab."""
 
 POOL: tuple[tuple[frozenset[str], int, Callable[..., Any], dict[str, Any]], ...] = (
     (frozenset({"choices"}), 1, gr.Dropdown, {"choices": [], "multiselect": True}),
@@ -115,7 +121,8 @@ class Discover:
         self.frame = frame
         self._catches: WeakKeyDictionary[Desk, Catch] = WeakKeyDictionary()
         self._forms: WeakKeyDictionary[Desk, tuple[str, Model]] = WeakKeyDictionary()
-        self._finders = [entry.name for entry in list_finders()]
+        names = [entry.name for entry in list_finders() if entry.name not in ASKING]
+        self._finders = sorted(names, key=lambda name: list(FINDERS).index(name) if name in FINDERS else len(FINDERS))
         self._waiting = Waiting(frame, "discover", "Looking")
 
     def lay_out(self) -> None:
