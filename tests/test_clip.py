@@ -12,14 +12,20 @@ from torch import Tensor
 
 from steer.attribute import Measurer
 from steer.errors import BadInput, BrokenFile, MissingPart
+from steer.generators.aviary.factors import SPECIES, sample_factors
+from steer.generators.aviary.obedience import captions_of
+from steer.generators.aviary.renderer import render
 from steer.generators.bird_scorer import BirdScorer, ScorerConfig
-from steer.generators.diffusion.words import UnknownWords, Vocabulary
+from steer.generators.diffusion.words import PADDING, UnknownWords, Vocabulary
 from steer.generators.large_scorers import open_clip_scorer, transformers_scorer
+from steer.generators.shipped_models import SHIPPED, aviary_clip
 from steer.generators.text_score import Scorer, TextMeasurer, match
 from steer.generators.training.captioned import Captioned
 from steer.generators.training.clip import CLIPTraining, Trainer, export
 
-SMALL = CLIPTraining(channels=(16, 16, 16, 16), batch=6, minutes=None, steps=30, warm_steps=2, learning_rate=3e-3)
+SMALL = CLIPTraining(
+    channels=(16, 16, 16, 16), batch=6, minutes=None, steps=30, part_caption=0.0, warm_steps=2, learning_rate=3e-3
+)
 COLOURS = {"red": (1.0, 0.0, 0.0), "green": (0.0, 1.0, 0.0), "blue": (0.0, 0.0, 1.0)}
 
 
@@ -59,6 +65,27 @@ def test_what_is_exported_comes_back_and_fits_the_promised_size(trained: Trainer
     assert sum(each.numel() for each in full.parameters()) <= 2_000_000
 
 
+def test_the_shipped_one_picks_captions_of_fresh_birds_out_of_64(recwarn: pytest.WarningsRecorder) -> None:
+    birds = sample_factors(seeds=range(3_000_000, 3_000_128))
+    scorer = aviary_clip().scorer
+    for start in (0, 64):
+        some = {name: values[start : start + 64] for name, values in birds.items()}
+        cosines = match(scorer, render(some), captions_of(some, seed=start))
+        assert float((cosines.argmax(1) == torch.arange(64)).float().mean()) >= 0.9
+    assert not recwarn.list, "all its own examples are of words that it knows"
+
+
+def test_the_shipped_one_tells_species_by_short_phrases_in_four_of_five_birds() -> None:
+    birds = sample_factors(seeds=range(3_000_000, 3_000_128))
+    cosines = aviary_clip().about(*(f"a {species}" for species in SPECIES)).measure(render(birds))
+    named = torch.stack(list(cosines.values()), 1).argmax(1)
+    assert float((named == birds["species"]).float().mean()) >= 0.8
+
+
+def test_the_shipped_one_fits_into_four_megabytes() -> None:
+    assert sum(file.stat().st_size for file in (SHIPPED / "aviary-clip").iterdir()) <= 4_000_000
+
+
 def test_vectors_lie_on_the_sphere_and_scores_are_differentiable(trained: Trainer) -> None:
     images = torch.rand(2, 3, 32, 32, requires_grad=True)
     seen = trained.scorer.see(images)
@@ -95,6 +122,20 @@ def test_a_folder_without_a_scorer_is_named(trained: Trainer, tmp_path: Path) ->
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(BrokenFile):
         BirdScorer.load(tmp_path)
+
+
+def test_parts_of_captions_are_learnt_from_and_whole_ones_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(replace(SMALL, part_caption=1.0), colours(), colours())
+    asked: list[Tensor] = []
+    read = trainer.scorer.read_tokens
+    monkeypatch.setattr(trainer.scorer, "read_tokens", lambda tokens: asked.append(tokens) or read(tokens))
+    for _ in range(4):
+        trainer.step()
+    lengths = torch.cat([(tokens != PADDING).sum(1) for tokens in asked])
+    assert 1 < int(lengths.min()) < 5, "a start and at least a word, of a start and four"
+    asked.clear()
+    trainer.measures()
+    assert all(((tokens != PADDING).sum(1) == 5).all() for tokens in asked)
 
 
 def test_a_batch_larger_than_the_data_is_refused() -> None:

@@ -13,7 +13,7 @@ from steer.files import write_text
 from steer.generators.bird_scorer import SIZE, BirdScorer, ScorerConfig
 from steer.generators.channels_last import channels_last
 from steer.generators.diffusion.words import pad
-from steer.generators.training.captioned import Captioned, captioned
+from steer.generators.training.captioned import Captioned, captioned, part_of
 from steer.generators.training.run import AVIARY, Progress, keep_running, share_done, tile
 
 COLDEST = 4.6
@@ -24,8 +24,8 @@ FRESH_SEED, RIVALS = 7, 64
 
 EXAMPLES = (
     "a robin", "a wren", "a cardinal", "a parrot", "a heron", "a duck", "an owl", "a toucan",
-    "a red bird", "a green bird", "a blue bird", "facing left", "facing right", "facing the viewer", "facing away",
-    "a pale background", "a dark background",
+    "a red robin", "a green robin", "a blue robin", "facing left", "facing right", "facing the viewer", "facing away",
+    "a pale background", "a dark background", "a red background", "a green background", "a blue background",
 )  # fmt: skip
 """What the scorer offers as attributes where no other words are given."""
 
@@ -41,6 +41,7 @@ class CLIPTraining:
         batch: pictures a step, each a rival of all others.
         minutes: how long to train; the schedules follow the clock. None: until ``steps``.
         steps: how many steps to train, where ``minutes`` is None.
+        part_caption: share of the captions of which only a part is told, as people ask.
         seed: seeds everything.
         threads: CPU threads.
         learning_rate: before its decay along a cosine.
@@ -56,6 +57,7 @@ class CLIPTraining:
     batch: int = 128
     minutes: float | None = 20.0
     steps: int = 4_000
+    part_caption: float = 0.3
     seed: int = 0
     threads: int = 2
     learning_rate: float = 1e-3
@@ -104,7 +106,7 @@ class Trainer:
         fall = 0.02 + 0.49 * (1 + float(torch.cos(torch.pi * torch.tensor(min(self.done, 1.0)))))
         self.optimiser.param_groups[0]["lr"] = self.config.learning_rate * rise * fall
         rows = torch.randperm(len(self.data), generator=self.rng)[: self.config.batch]
-        logits = self._logits(self.data, rows) * self.scorer.scale.clamp(max=COLDEST).exp()
+        logits = self._logits(self.data, rows, self.config.part_caption) * self.scorer.scale.clamp(max=COLDEST).exp()
         own = torch.arange(len(rows))
         loss = (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
         self.optimiser.zero_grad()
@@ -114,10 +116,12 @@ class Trainer:
         self.step_number, self.steps_here = self.step_number + 1, self.steps_here + 1
         return {"loss": float(loss.detach()), "told_apart": float((logits.argmax(1) == own).float().mean())}
 
-    def _logits(self, data: Captioned, rows: Tensor) -> Tensor:
-        """Return the cosines of some pictures, down, and their captions, across."""
+    def _logits(self, data: Captioned, rows: Tensor, part_caption: float = 0.0) -> Tensor:
+        """Return the cosines of some pictures, down, and their captions or parts of these, across."""
         images = data.images[rows].float() / 255
         captions = [data.describe(row, self.rng) for row in rows.tolist()]
+        cut = torch.rand(len(captions), generator=self.rng) < part_caption
+        captions = [part_of(each, self.rng) if short else each for each, short in zip(captions, cut, strict=True)]
         tokens = pad([self.scorer.vocabulary.tokens(caption) for caption in captions])
         return self.scorer.see(images) @ self.scorer.read_tokens(tokens).T
 
@@ -176,9 +180,9 @@ Says how well words match a picture of a bird, as the cosine between two vectors
 network, one from a small transformer over words; {parameters:.1f} million parameters, float16.
 
 - Words it knows: {words}.
-- Trained by `steer train clip` from scratch: {steps:,} steps of {batch} pictures, each with a caption that was to be
-  told from all others, in {minutes:.0f} minutes on {threads} CPU threads, seed {seed}. Pictures and captions come from
-  this project's own renderer and grammar.
+- Trained by `steer train clip` from scratch: {steps:,} steps of {batch} pictures, each with a caption or, in
+  {part_caption:.0%}, a part of one that was to be told from all others, in {minutes:.0f} minutes on {threads} CPU
+  threads, seed {seed}. Pictures and captions come from this project's own renderer and grammar.
 - On {fresh:,} fresh birds that no training draws: the right caption is picked out of {rivals} in
   {retrieval:.1%} of the cases; the cosines of one phrase with many pictures spread by {spread:.2f}.
 - Limits: it knows rendered birds and these words, and says something about every picture all the same.
@@ -199,6 +203,7 @@ def export(trainer: Trainer, folder: Path) -> Path:
         steps=trainer.step_number,
         batch=config.batch,
         minutes=trainer.seconds / 60,
+        part_caption=config.part_caption,
         threads=config.threads,
         seed=config.seed,
         fresh=len(trainer.fresh),
