@@ -33,7 +33,7 @@ def turn(page: Any) -> None:
     page.get_by_label("hue, amount", exact=True).fill("-60")
     page.wait_for_timeout(2000)
     page.locator("#pin").click()
-    page.wait_for_function("document.querySelectorAll('.strip:not([hidden]), .wheel.drawn').length >= 7")
+    page.wait_for_function("document.querySelectorAll('.strip:not([hidden]), .wheel.drawn').length >= 5")
 
 
 def discover(page: Any) -> None:
