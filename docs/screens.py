@@ -10,7 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from PIL import Image
 from playwright.sync_api import sync_playwright
 
 import steer
@@ -34,6 +33,7 @@ def turn(page: Any) -> None:
     page.wait_for_timeout(2000)
     page.locator("#pin").click()
     page.wait_for_function("document.querySelectorAll('.strip:not([hidden]), .wheel.drawn').length >= 5")
+    page.get_by_test_id("toast-body").wait_for(state="detached")
 
 
 def discover(page: Any) -> None:
@@ -96,9 +96,7 @@ def take(page: Any, name: str) -> None:
             page.set_viewport_size({"width": width, "height": height})
             page.evaluate("dark => document.body.classList.toggle('dark', dark)", scheme == "dark")
             page.wait_for_timeout(700)
-            path = FOLDER / f"{name.lower()}-{size}-{scheme}.png"
-            page.screenshot(path=path)
-            Image.open(path).quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+            page.screenshot(path=FOLDER / f"{name.lower()}-{size}-{scheme}.png")
     page.set_viewport_size({"width": 1280, "height": 900})
     page.evaluate("document.body.classList.remove('dark')")
 
