@@ -197,7 +197,7 @@ def _written(target: str, attribute: Attribute) -> float:
     try:
         return float(target)
     except ValueError:
-        if attribute.kind == "circular":
+        if "hue" in attribute.name.split("_"):
             return hue_of(target)
         raise BadInput(
             f"'{target}' is neither a number nor a picture; {attribute.name} goes from {attribute.low:g} to "

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -135,12 +135,16 @@ def load_finder(name: str, /, **options: Any) -> Finder:
 
     Raises:
         UnknownName: there is no such finder.
-        BadInput: it does not have such options.
+        BadInput: it does not have such options, or cannot do without others.
     """
     kind = _load("finders", "finder", name)
     unknown = next((option for option in options if option not in kind.__dataclass_fields__), None)
     if unknown is not None:
         raise UnknownName(f"option of the finder '{name}'", unknown, kind.__dataclass_fields__)
+    needed = (each.name for each in fields(kind) if each.default is MISSING and each.default_factory is MISSING)
+    missing = [option for option in needed if option not in options]
+    if missing:
+        raise BadInput(f"the finder '{name}' has to be told more: {' and '.join(missing)}; see 'steer list finders'")
     try:
         finder: Finder = kind(**options)
     except TypeError as error:

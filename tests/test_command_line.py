@@ -321,6 +321,11 @@ MISTAKES = {
         ["find", "probe", "aviary", "--attribute", "hue", "--option", "seed=-4", "--out", "k.safetensors"],
         ["-4"],
     ),
+    "contrast of nothing": (
+        ["find", "contrast", "aviary", "--option", "away=0-3", "--out", "k.safetensors"],
+        ["told more: towards;", "steer list finders"],
+    ),
+    "knobs of no file": (["knobs", "nowhere.safetensors"], ["no file 'nowhere.safetensors'"]),
     "walk of no time": (["walk", "aviary", "--seeds", "0,1", "--seconds", "-2", "--out", "w.gif"], ["-2"]),
     "strip of one column": (
         ["strip", "aviary", "--knob", "hue", "--seeds", "0", "--columns", "1", *SHEET],

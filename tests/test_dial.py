@@ -115,6 +115,7 @@ def test_what_cannot_be_dialled_is_refused_with_what_can(birds: Generator, knobs
         (knobs, {}, "say what to dial"),
         (knobs, {"size": "large"}, "neither a number nor a picture"),
         (knobs, {"hue": "grey"}, "no hue"),
+        (knobs, {"heading": "orange"}, "neither a number nor a picture"),
         (knobs, {"hue": math.nan}, "give a number"),
         ({"round": aimless}, {"round": 3.0}, "meant for no number"),
     ):

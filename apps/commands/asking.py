@@ -21,7 +21,7 @@ def asking(what: str | None, sheet: Path) -> "Callable[[Tensor], list[Answer]]":
         what: what is asked about; None for what only the person knows.
         sheet: the file of the sheet, written anew for every batch.
     """
-    of = what or "it"
+    of = what or "of it"
 
     def ask(pictures: "Tensor") -> "list[Answer]":
         from steer.pictures import save_picture
@@ -29,7 +29,7 @@ def asking(what: str | None, sheet: Path) -> "Callable[[Tensor], list[Answer]]":
 
         count = len(pictures)
         save_picture(laid_out(pictures, captions=[str(number) for number in range(1, count + 1)]), sheet)
-        say_aside(f"look at {sheet}, and answer with numbers such as 1 4; all others are skipped")
+        say_aside(f"look at {sheet}, and answer with numbers such as 1 4, or Enter for none; all others are skipped")
         more = _numbers(f"more {of}: ", count, taken=set())
         less = _numbers(f"less {of}: ", count, taken=more)
         return ["more" if row in more else "less" if row in less else "skip" for row in range(1, count + 1)]

@@ -107,7 +107,8 @@ def knobs(
     from steer.registry import load_generator
 
     file = Path(source)
-    found = load_knobs(file) if file.is_file() else read_knobs(None, load_generator(source, device))
+    is_file = file.is_file() or file.suffix == ".safetensors"
+    found = load_knobs(file) if is_file else read_knobs(None, load_generator(source, device))
     if as_json:
         say_json([describe(knob) for knob in found.values()])
     else:
