@@ -141,6 +141,12 @@ def given(knob: Knob, values: Mapping[str, Tensor]) -> Knob:
     return knob.given(values) if isinstance(knob, Situated) else knob
 
 
+def is_round(knob: Knob) -> bool:
+    """Whether a knob goes round a circle, so that a dial fits it: a ring, or a flow once round an angle."""
+    low, high = knob.range
+    return knob.kind == "ring" or (knob.unit == "degree" and high - low == 360)
+
+
 @dataclass(frozen=True, eq=False)
 class LinearKnob:
     """A knob along a straight line; in a space that is met in many stages, along another line in each part of the way.

@@ -6,6 +6,7 @@ import steer
 from steer.generators.biggan import BigGAN
 from steer.generators.gan.dice_encoder import load_encoder
 from steer.generators.shipped_models import SHIPPED
+from steer.knob import is_round
 from steer.seeds import draw_normal
 
 FOLDER = SHIPPED / "aviary-biggan"
@@ -30,6 +31,11 @@ def test_it_draws_the_species_it_is_asked_for() -> None:
         species = steer.measure_attributes(generator.decode(latent), of=generator)["species"]
     right = (species == torch.arange(len(labels)).repeat(4)).float().mean()
     assert float(right) >= 0.8
+
+
+def test_what_goes_round_has_knobs_that_fit_a_dial() -> None:
+    knobs = steer.shipped_knobs(steer.load_generator("aviary-biggan", device="cpu"))
+    assert {name for name, knob in knobs.items() if is_round(knob)} == {"hue", "heading", "background_hue"}
 
 
 def test_no_two_dice_give_the_same_bird() -> None:

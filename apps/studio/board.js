@@ -125,12 +125,12 @@
       parts = new Map(), known = new Map();
       const groups = new Map();
       for (const knob of described.knobs) {
-        const part = knob.kind === "ring" ? steer.dial(knob, pump) : slider(knob, pump);
+        const part = knob.round ? steer.dial(knob, pump) : slider(knob, pump);
         parts.set(knob.name, part);
         inSight.observe(part.root);
         if (!groups.has(knob.group)) groups.set(knob.group, { dials: make("div", { class: "dials" }), sliders: [] });
         const group = groups.get(knob.group);
-        knob.kind === "ring" ? group.dials.append(part.root) : group.sliders.push(part.root);
+        knob.round ? group.dials.append(part.root) : group.sliders.push(part.root);
       }
       pad = described.knobs.length > 1 ? steer.pad(described.knobs, parts, pump) : null;
       const places = [...groups].map(([title, { dials, sliders }], place) => {

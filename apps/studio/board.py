@@ -4,7 +4,7 @@ from typing import Any
 
 from steer.apps.studio.desks import Desk, step_of
 from steer.apps.studio.panels import HUES, knob_info, plain
-from steer.knob import Knob
+from steer.knob import Knob, is_round
 from steer.strips import UNIT_MARKS
 
 FINEST = 0.02
@@ -33,7 +33,7 @@ def _knob(desk: Desk, name: str, knob: Knob) -> dict[str, Any]:
     return {
         "name": name,
         "title": plain(name),
-        "kind": knob.kind,
+        "round": is_round(knob),
         "face": "hue" if knob.attribute in HUES else "heading" if knob.attribute == "heading" else "plain",
         "attribute": knob.attribute,
         "help": knob_info(knob, attribute.summary if attribute else ""),

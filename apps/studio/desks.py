@@ -11,7 +11,7 @@ from steer.apps.session import Picture, Session
 from steer.apps.setting import Setting
 from steer.directions.plausible import LIMITS
 from steer.errors import Cancelled
-from steer.knob import Knob
+from steer.knob import Knob, is_round
 
 Result = TypeVar("Result")
 
@@ -138,10 +138,10 @@ def _is_pair(value: Any) -> TypeGuard[Sequence[float]]:
 def travel(knob: Knob, amount: float) -> tuple[float, float]:
     """Return the ends of a knob's slider: a little beyond its range, and as far as 0 and where it stands.
 
-    A ring has no beyond, and a range that ends where knobs were measured to at all has none there either.
+    A circle has no beyond, and a range that ends where knobs were measured to at all has none there either.
     """
     low, high = knob.range
-    more = 0.0 if knob.kind == "ring" else BEYOND * (high - low)
+    more = 0.0 if is_round(knob) else BEYOND * (high - low)
     limit = LIMITS.get(knob.unit, max(-low, high) + more)
     low, high = min(max(low - more, -limit), low), max(min(high + more, limit), high)
     step = step_of(knob)

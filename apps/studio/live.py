@@ -15,6 +15,7 @@ from steer.apps.session import Picture
 from steer.apps.studio.desks import Desk, Desks
 from steer.apps.studio.panels import addresses, contact, descriptions, heat_map, plain, readings_html, summary
 from steer.errors import BadInput, Cancelled, SteerError, UnknownName
+from steer.knob import is_round
 
 Answer = dict[str, Any]
 Verb = Callable[[Desk, Mapping[str, Any]], Answer]
@@ -55,9 +56,9 @@ def strip(desk: Desk, asked: Mapping[str, Any]) -> Answer:
     known = _known(desk, asked, name)
     if known == asked.get("known"):
         return {"known": known}
-    ring = name in desk.travels and desk.session.setting.knobs[name].kind == "ring"
+    goes_round = name in desk.travels and is_round(desk.session.setting.knobs[name])
     round_it = [360 / RING_FRAMES * place for place in range(RING_FRAMES)]
-    amounts = round_it if ring else _middles(desk, name, SLIDER_FRAMES)
+    amounts = round_it if goes_round else _middles(desk, name, SLIDER_FRAMES)
     frames = []
     for some in desk.session.strip(name, amounts):
         desk.check(asked.get("stamp"))

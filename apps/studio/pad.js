@@ -6,7 +6,7 @@
   steer.pad = (knobs, parts, pump) => {
     const choose = (label, chosen) => make("select", { "aria-label": label, onchange: () => changed() },
       ...knobs.map((knob, place) => make("option", { value: knob.name, selected: place === chosen }, knob.title)));
-    const straight = knobs.map((knob, place) => (knob.kind === "ring" ? -1 : place)).filter((place) => place >= 0);
+    const straight = knobs.map((knob, place) => (knob.round ? -1 : place)).filter((place) => place >= 0);
     const across = choose("knob across", straight[0] ?? 0), up = choose("knob up", straight[1] ?? 1);
     const handle = make("button", { type: "button", class: "handle" });
     const image = make("img", { alt: "", hidden: true });
