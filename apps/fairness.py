@@ -28,6 +28,11 @@ class FairLock:
             else:
                 self._held = False
 
+    @property
+    def held(self) -> bool:
+        """Whether anybody has it."""
+        return self._held
+
     def step_aside(self) -> None:
         """Let everybody who waits go first, and take the lock again."""
         self.__exit__()
