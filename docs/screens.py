@@ -33,7 +33,8 @@ def turn(page: Any) -> None:
     page.wait_for_timeout(2000)
     page.locator("#pin").click()
     page.wait_for_function("document.querySelectorAll('.strip:not([hidden]), .wheel.drawn').length >= 5")
-    page.get_by_test_id("toast-body").wait_for(state="detached")
+    page.get_by_test_id("toast-body").last.wait_for()
+    page.wait_for_function("!document.querySelector('[data-testid=toast-body]')")
 
 
 def discover(page: Any) -> None:

@@ -105,6 +105,7 @@ def test_a_walk_passes_prompts_taking_turns(folder, made):
     assert (folder / "w.gif").read_bytes() == (folder / "again.gif").read_bytes()
 
 
+@pytest.mark.slow
 def test_an_inverted_photograph_is_steered_by_the_same_knobs(folder, made):
     said = made(
         "invert", "model", "photo.png", "--steps", "4", "--prompt", "a red owl", "--guidance", "1", "--out", "f.png"
@@ -124,6 +125,7 @@ def test_an_inverted_photograph_is_steered_by_the_same_knobs(folder, made):
     made("walk", "model", "--picture", "f.png", *knob, "--seconds", "0.4", "--fps", "5", "--out", "w.gif")
 
 
+@pytest.mark.slow
 def test_a_probe_of_the_bottleneck_gives_a_knob_that_a_scorecard_judges(folder, made):
     words = ("--space", "bottleneck", "--attribute", "brightness", "--option", "samples=100", "--steps", "1")
     found = json.loads(made("find", "probe", "model", *words, "--out", "k.safetensors", "--json"))
