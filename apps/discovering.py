@@ -105,7 +105,15 @@ def _sentence(line: str) -> str:
 
 
 def _spaces(name: str, value: Any, help_line: str, model: Model) -> Field:
-    return Field(name, "choice", value or ANY, help_line, (*(() if value else (ANY,)), *model.generator.spaces))
+    spaces = model.generator.spaces
+    if value is None:
+        return Field(name, "choice", ANY, help_line, (ANY, *spaces))
+    first = value if value in spaces else next(each for each in (*_inner(model), *spaces))
+    return Field(name, "choice", first, help_line, tuple(spaces))
+
+
+def _inner(model: Model) -> list[str]:
+    return [name for name, space in model.generator.spaces.items() if space.kind == "inner"]
 
 
 def _attributes(name: str, value: Any, help_line: str, model: Model) -> Field:
@@ -156,10 +164,18 @@ def discover(finder: str, model: Model, filled: Mapping[str, Any], progress: Pro
     Raises:
         SteerError: an option cannot be used, or nothing is found; the message names the cure.
     """
+    return load_finder(finder, **options_of_form(finder, model, filled)).find(model.generator, progress=progress)
+
+
+def options_of_form(finder: str, model: Model, filled: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that a form says, as the finder takes them; what is left open is left out.
+
+    Raises:
+        SteerError: one cannot be read; the message names the cure.
+    """
     known = {field.name: field for field in fields_of(finder, model)}
     options = {name: _read(known[name], value, model) for name, value in filled.items() if name in known}
-    options = {name: value for name, value in options.items() if value is not None}
-    return load_finder(finder, **options).find(model.generator, progress=progress)
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _read(field: Field, value: Any, model: Model) -> Any:
@@ -253,11 +269,11 @@ class Candidate:
         return replace(self, knob=replace(self.knob, **changes))  # type: ignore[type-var]
 
     def strip(self, model: Model) -> Tensor:
-        """Return the knob over its range on a few seeds, (seeds * steps, 3, height, width) in [0, 1]."""
+        """Return the knob over its range on a few seeds, as drafts: (seeds * steps, 3, height, width) in [0, 1]."""
         latent = model.generator.sample(list(STRIP_SEEDS))
         amounts = torch.linspace(*self.knob.range, STRIP_STEPS)
         rows = [
-            model.decode(latent.rows([row] * STRIP_STEPS), Steering([Turn(self.knob, amounts)]))
+            model.decode(latent.rows([row] * STRIP_STEPS), Steering([Turn(self.knob, amounts)]), draft=True)
             for row in range(len(latent))
         ]
         return torch.cat(rows).cpu()

@@ -3,11 +3,16 @@
 The answers fit a head on what a measurer sees in pictures; the head labels thousands of samples, and a probe is fitted
 to its labels. What is shown next is what the head is least sure of (uncertainty sampling, Lewis & Gale (1994), arXiv
 cmp-lg/9407020). The head is ridge regression on "more" as 1, "less" as -1 and, at half weight, "skip" as 0.
+
+`Clicks.find` asks until it has enough. Who would rather be asked takes `Clicks.begin`, whose `Answering` stands still
+between two batches.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -16,17 +21,18 @@ from torch import Tensor
 
 from steer.attribute import Measurer, Perceptive
 from steer.directions.probe import Probe
-from steer.directions.readings import batches, labeller
+from steer.directions.readings import batches, labeller, space_values
 from steer.errors import BadInput
 from steer.generator import Generator, Progress
-from steer.knob import KnobSet
+from steer.knob import Knob, KnobSet, LinearKnob, Provenance
 from steer.latent import Latent
 from steer.registry import load_measurer
+from steer.space import Space
 
 Array = NDArray[np.float64]
 Answer = Literal["more", "less", "skip"]
-Ask = Callable[[Tensor], Sequence[Answer]]
-"""From pictures (batch, 3, height, width) in [0, 1] to an answer for each."""
+Ask = Callable[[Tensor, int], Sequence[Answer]]
+"""From pictures (batch, 3, height, width) in [0, 1], and how many batches are left with this one, to an answer each."""
 
 FIRST_SEED = 880_000_000
 """The first seed that may be shown; each ``seed`` has its own million."""
@@ -49,8 +55,9 @@ class Clicks:
     """Finds a knob for whatever a person means, by more, less and skip on small batches of pictures.
 
     Attributes:
-        ask: what shows a batch of pictures (batch, 3, height, width) in [0, 1] to a person and returns "more", "less"
-            or "skip" for each. The command asks on the terminal.
+        ask: what shows a batch of pictures (batch, 3, height, width) in [0, 1] to a person, with the number of batches
+            that are left, this one included, and returns "more", "less" or "skip" for each. The command asks on the
+            terminal.
         name: of the knob; the name of an attribute makes scorecards judge the knob by it.
         answers: how many pictures are asked about.
         batch: how many at a time.
@@ -90,75 +97,201 @@ class Clicks:
         """
         if self.ask is None:
             raise BadInput("clicks asks a person: on the terminal by 'steer find clicks', in Python by ask=FUNCTION")
+        answering = self.begin(generator, progress=_before(progress, self.samples))
+        while answering.left:
+            answering = answering.answered(self.ask(answering.pictures, answering.left))
+        return answering.find(progress=_after(progress, self.pool))
+
+    def begin(self, generator: Generator, *, progress: Progress | None = None) -> "Answering":
+        """Look at the pool, and return the first batch to ask about; for those who would rather be asked.
+
+        Raises:
+            BadInput: there are too few pictures, or nothing sees them.
+        """
         if not 2 <= self.answers <= self.pool or self.batch < 1:
             raise BadInput(f"2 answers or more are asked for, of a pool that is as large, not {self.answers}")
-        eye = self._eye(generator, progress)
-        given = self._answers(generator, eye, self.ask)
-        counts = {answer: sum(said == answer for said in given.values()) for answer in WORTH}
-        if not (counts["more"] and counts["less"]):
-            raise BadInput("a knob leads from less to more: answer both at least once")
-        head, told = _fitted(eye.features, given), _told(eye.features, given)
-
-        def label(images: Tensor) -> Tensor:
-            return torch.from_numpy(_augmented(eye.look(images)) @ head)
-
-        found = Probe(
-            self.name,
-            self.space,
-            self.samples,
-            source=label,
-            kind="linear",
-            condition=self.condition,
-            seed=self.seed,
-            truncation=self.truncation,
-        ).find(generator, progress=_after(progress, self.pool))[self.name]
-        scores = {**counts, "told": told, **found.provenance.scores}
-        origin = replace(found.provenance, finder="clicks", options=self._options(eye.name), scores=scores)
-        knob = replace(found, provenance=origin)  # type: ignore[type-var]
-        return KnobSet({self.name: knob}, {"source": eye.name, "look": self.look, "knobs": {self.name: scores}})
-
-    def _options(self, source: str) -> dict[str, Any]:
-        options = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "ask"}
-        return {**options, "source": source, "condition": dict(self.condition) if self.condition else None}
-
-    def _draw(self, generator: Generator, rows: Sequence[int]) -> Latent:
-        first = FIRST_SEED + 1_000_000 * self.seed
-        condition = dict(self.condition) if self.condition else None
-        return generator.sample([first + row for row in rows], condition=condition, truncation=self.truncation)
-
-    def _eye(self, generator: Generator, progress: Progress | None) -> "_Eye":
-        """Look at the pool."""
+        generator = generator.with_sampler(generator.sampler or generator.draft)
+        generator.space(self.space)
         source = self.source if self.source is not None else labeller(generator)
         measurer = load_measurer(source) if isinstance(source, str) else source
         if self.look == "maps" and not isinstance(measurer, Perceptive):
             raise BadInput(f"'{measurer.name}' has no feature maps to look at; look at its readings")
+        drawn = _Drawn(self, generator)
 
         def pictures() -> Iterator[Tensor]:
             for rows in batches(self.pool):
-                yield generator.decode(self._draw(generator, rows)).cpu()
+                yield drawn.pictures(rows)
                 if progress is not None:
-                    progress(rows[-1] + 1, self.pool + self.samples)
+                    progress(rows[-1] + 1, self.pool)
 
         with torch.no_grad():
-            return _Eye.of(measurer, self.look, pictures())
+            return Answering(drawn, _Eye.of(measurer, self.look, pictures()))
 
-    def _answers(self, generator: Generator, eye: "_Eye", ask: Ask) -> dict[int, Answer]:
-        """Ask about one batch after the other, and return the answers by their rows in the pool."""
-        given: dict[int, Answer] = {}
-        order = np.random.default_rng(self.seed).permutation(self.pool)
-        while len(given) < self.answers:
-            unasked = [int(row) for row in order if row not in given]
-            if {"more", "less"} <= set(given.values()):
-                sure = np.abs(_augmented(eye.features[unasked]) @ _fitted(eye.features, given))
-                unasked = [unasked[place] for place in np.argsort(sure, kind="stable")]
-            rows = unasked[: min(self.batch, self.answers - len(given))]
-            with torch.no_grad():
-                pictures = generator.decode(self._draw(generator, rows)).cpu()
-            said = list(ask(pictures))
-            if len(said) != len(rows) or not set(said) <= set(WORTH):
-                raise BadInput(f"each of {len(rows)} pictures is answered with more, less or skip, not {said!r:.80}")
-            given |= dict(zip(rows, said, strict=True))
-        return given
+
+@dataclass(frozen=True, eq=False)
+class Answering:
+    """What a person has answered so far, and what they are asked next.
+
+    Attributes:
+        drawn: the pool.
+        eye: what the head sees.
+        given: the answers, by their rows in the pool.
+    """
+
+    drawn: "_Drawn"
+    eye: "_Eye"
+    given: Mapping[int, Answer] = field(default_factory=dict)
+
+    @property
+    def finder(self) -> Clicks:
+        """The finder, whose options hold."""
+        return self.drawn.finder
+
+    @property
+    def left(self) -> int:
+        """How many batches the finder would still ask about, the next one included; more may be answered."""
+        return math.ceil(max(self.finder.answers - len(self.given), 0) / self.finder.batch)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How often each answer was given."""
+        said = list(self.given.values())
+        return {"more": said.count("more"), "less": said.count("less"), "skip": said.count("skip")}
+
+    @property
+    def sided(self) -> bool:
+        """Whether there was both more and less, without which there is no knob."""
+        return {"more", "less"} <= set(self.given.values())
+
+    @property
+    def told(self) -> float:
+        """The share of more and less that a head fitted to all other answers gets right."""
+        return _told(self.eye.features, self.given)
+
+    @cached_property
+    def rows(self) -> list[int]:
+        """What is asked about next: what the head is least sure of; nothing once the whole pool was answered."""
+        order = np.random.default_rng(self.finder.seed).permutation(self.finder.pool)
+        unasked = [int(row) for row in order if row not in self.given]
+        if self.sided:
+            sure = np.abs(_augmented(self.eye.features[unasked]) @ self._head)
+            unasked = [unasked[place] for place in np.argsort(sure, kind="stable")]
+        wanted = max(self.finder.answers - len(self.given), 0) or self.finder.batch
+        return unasked[: min(self.finder.batch, wanted)]
+
+    @cached_property
+    def pictures(self) -> Tensor:
+        """The pictures that are asked about next, (batch, 3, height, width) in [0, 1]."""
+        return self.drawn.pictures(self.rows)
+
+    @cached_property
+    def _head(self) -> Array:
+        return _fitted(self.eye.features, self.given)
+
+    def answered(self, said: Sequence[str]) -> "Answering":
+        """Return what is asked once the pictures are answered.
+
+        Raises:
+            BadInput: the answers are not one of three for each picture.
+        """
+        said = list(said)
+        if len(said) != len(self.rows) or not set(said) <= set(WORTH):
+            raise BadInput(f"each of {len(self.rows)} pictures is answered with more, less or skip, not {said!r:.80}")
+        answers: dict[int, Answer] = dict(zip(self.rows, cast(list[Answer], said), strict=True))
+        return replace(self, given={**self.given, **answers})
+
+    def sketch(self) -> Knob:
+        """Return the knob as the pool alone tells it, at once: its direction is rough, its range not measured.
+
+        Raises:
+            BadInput: none said more or none less.
+        """
+        self._check()
+        space, values = self.drawn.space, self.drawn.values
+        labels = self.eye.features @ self._head[:-1]
+        labels -= labels.mean()
+        # ridge in its dual form, since an inner space may have more values than the pool has pictures
+        gram = values @ values.T
+        weights = values.T @ np.linalg.solve(gram + np.trace(gram) / len(gram) * np.eye(len(gram)), labels)
+        unit = weights / np.linalg.norm(weights)
+        line = torch.from_numpy((space.sigma if space.isotropic else (values @ unit).std()) * unit).float()
+        name = self.finder.name
+        return LinearKnob(name, space.name, line.reshape(space.shape), attribute=name, provenance=self._origin({}))
+
+    def find(self, *, progress: Progress | None = None) -> KnobSet:
+        """Find the knob with the answers that there are; see `Clicks.find`.
+
+        Raises:
+            BadInput: none said more or none less.
+        """
+        self._check()
+        head, finder = self._head, self.finder
+
+        def label(images: Tensor) -> Tensor:
+            return torch.from_numpy(_augmented(self.eye.look(images)) @ head)
+
+        found = Probe(
+            finder.name,
+            finder.space,
+            finder.samples,
+            source=label,
+            kind="linear",
+            condition=finder.condition,
+            seed=finder.seed,
+            truncation=finder.truncation,
+        ).find(self.drawn.generator, progress=progress)[finder.name]
+        scores: dict[str, Any] = {**self.counts, "told": self.told, **found.provenance.scores}
+        knob = replace(found, provenance=self._origin(scores))  # type: ignore[type-var]
+        report = {"source": self.eye.name, "look": finder.look, "knobs": {finder.name: scores}}
+        return KnobSet({finder.name: knob}, report)
+
+    def _origin(self, scores: dict[str, Any]) -> Provenance:
+        finder, generator = self.finder, self.drawn.generator
+        options: dict[str, Any] = {each.name: getattr(finder, each.name) for each in fields(finder)}
+        del options["ask"]
+        condition = dict(finder.condition) if finder.condition else None
+        options = {**options, "source": self.eye.name, "condition": condition}
+        return Provenance(generator.name, generator.fingerprint, "clicks", options, scores)
+
+    def _check(self) -> None:
+        if not self.sided:
+            raise BadInput("a knob leads from less to more: answer both at least once")
+
+
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    """The pool that pictures are chosen from.
+
+    Attributes:
+        finder: whose options hold.
+        generator: what draws it.
+    """
+
+    finder: Clicks
+    generator: Generator
+
+    @property
+    def space(self) -> Space:
+        """Where to turn."""
+        return self.generator.space(self.finder.space)
+
+    def latent(self, rows: Sequence[int]) -> Latent:
+        """Draw some of it."""
+        finder = self.finder
+        first = FIRST_SEED + 1_000_000 * finder.seed
+        condition = dict(finder.condition) if finder.condition else None
+        return self.generator.sample([first + row for row in rows], condition=condition, truncation=finder.truncation)
+
+    def pictures(self, rows: Sequence[int]) -> Tensor:
+        """Make some of its pictures, (batch, 3, height, width) in [0, 1]."""
+        with torch.no_grad():
+            return self.generator.decode(self.latent(rows)).cpu()
+
+    @cached_property
+    def values(self) -> Array:
+        """What passes in the space, (pool, values) about their mean."""
+        values: Array = space_values(self.generator, self.latent(range(self.finder.pool)), self.space.name).numpy()
+        return values - values.mean(0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,6 +376,11 @@ def _told(features: Array, given: Mapping[int, Answer]) -> float:
         head = _fitted(features, {other: said for other, said in given.items() if other != row})
         right += int((_augmented(features[row : row + 1]) @ head)[0] * WORTH[given[row]] > 0)
     return round(right / len(sided), 4)
+
+
+def _before(progress: Progress | None, more: int) -> Progress | None:
+    """Return progress after which there is more to do."""
+    return None if progress is None else lambda made, count: progress(made, count + more)
 
 
 def _after(progress: Progress | None, done: int) -> Progress | None:

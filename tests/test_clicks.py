@@ -27,7 +27,7 @@ def answering(factor: str, measurer=None, seen: list[int] | None = None) -> Ask:
     measurer = measurer or Truth()
     attribute = measurer.attributes[factor]
 
-    def ask(pictures: Tensor) -> Sequence[Answer]:
+    def ask(pictures: Tensor, left: int) -> Sequence[Answer]:
         off = (measurer.measure(pictures)[factor] - (attribute.low + attribute.high) / 2) / attribute.spread
         if seen is not None:
             seen.append(len(pictures))
@@ -83,10 +83,10 @@ def test_what_is_shown_next_is_what_is_least_sure(birds: Generator) -> None:
     off: list[float] = []
     attribute = Truth.attributes["size"]
 
-    def ask(pictures: Tensor) -> Sequence[Answer]:
+    def ask(pictures: Tensor, left: int) -> Sequence[Answer]:
         read = (Truth().measure(pictures)["size"] - (attribute.low + attribute.high) / 2) / attribute.spread
         off.extend(read.abs().tolist())
-        return answering("size")(pictures)
+        return answering("size")(pictures, left)
 
     Clicks(ask, "size", answers=60, source=Truth(), samples=200).find(birds)
     assert np.mean(off[-24:]) < 0.6 * np.mean(off[:6])
@@ -96,6 +96,40 @@ def test_as_many_pictures_are_asked_about_as_were_said(birds: Generator) -> None
     seen: list[int] = []
     Clicks(answering("x", seen=seen), answers=20, batch=6, source=Truth(), samples=200).find(birds)
     assert seen == [6, 6, 6, 2]
+
+
+def test_whoever_is_asked_knows_how_many_batches_are_left(birds: Generator) -> None:
+    told: list[int] = []
+
+    def ask(pictures: Tensor, left: int) -> Sequence[Answer]:
+        told.append(left)
+        return answering("x")(pictures, left)
+
+    Clicks(ask, answers=20, batch=6, source=Truth(), samples=200).find(birds)
+    assert told == [4, 3, 2, 1]
+
+
+def test_whoever_would_rather_be_asked_finds_the_same_knob(birds: Generator, found: KnobSet) -> None:
+    ask, now = answering("size"), Clicks(name="size", answers=30, source=Truth(), samples=400).begin(birds)
+    while now.left:
+        now = now.answered(ask(now.pictures, now.left))
+    assert now.find()["size"].direction.equal(found["size"].direction)
+    assert len(now.answered(ask(now.pictures, 0)).given) == 36  # more than was asked for
+
+
+def test_the_sketch_of_a_knob_comes_nearer_to_it_with_every_batch(birds: Generator, found: KnobSet) -> None:
+    ask, now = answering("size"), Clicks(name="size", answers=60, source=Truth()).begin(birds)
+    near = []
+    for _ in range(10):
+        now = now.answered(ask(now.pictures, now.left))
+        near.append(correlation(birds, now.sketch(), "size") if now.sided else 0.0)
+    assert near[-1] >= 0.9 * correlation(birds, found["size"], "size")
+    assert np.mean(near[-3:]) > np.mean(near[:3])
+
+
+def test_a_sketch_needs_both_sides(birds: Generator) -> None:
+    with pytest.raises(BadInput, match="both"):
+        Clicks(name="size", source=Truth()).begin(birds).sketch()
 
 
 def test_clicks_keep_the_promises_of_finders(birds: Generator) -> None:
@@ -122,9 +156,9 @@ def test_a_head_on_feature_maps_learns_what_no_measurer_reads(birds: Generator) 
     ("options", "words"),
     [
         ({"ask": None}, "asks a person"),
-        ({"ask": lambda pictures: ["more"] * len(pictures)}, "both"),
-        ({"ask": lambda pictures: ["more"]}, "each of 6 pictures"),
-        ({"ask": lambda pictures: ["yes"] * len(pictures)}, "more, less or skip"),
+        ({"ask": lambda pictures, left: ["more"] * len(pictures)}, "both"),
+        ({"ask": lambda pictures, left: ["more"]}, "each of 6 pictures"),
+        ({"ask": lambda pictures, left: ["yes"] * len(pictures)}, "more, less or skip"),
         ({"answers": 1}, "2 answers"),
         ({"answers": 601}, "601"),
         ({"look": "maps"}, "no feature maps"),
@@ -146,6 +180,7 @@ def test_the_command_shows_sheets_and_asks(tmp_path, monkeypatch, capsys) -> Non
     assert main(["find", "clicks", "aviary", "--out", str(out), *typed]) == 0
     said = capsys.readouterr().err
     assert "more plump" in said
+    assert "(2 more sheets after it)" in said and "(1 more sheet after it)" in said and "(the last sheet)" in said
     assert "numbers from 1 to 6" in said
     scores = steer.load_knobs(out)["plump"].provenance.scores
     assert (scores["more"], scores["less"], scores["skip"]) == (5, 4, 9)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Answer = Literal["more", "less", "skip"]
 
 
-def asking(what: str | None, sheet: Path) -> "Callable[[Tensor], list[Answer]]":
+def asking(what: str | None, sheet: Path) -> "Callable[[Tensor, int], list[Answer]]":
     """Return what shows pictures on a sheet, numbered, and asks which show more of something, and which less.
 
     Args:
@@ -23,13 +23,15 @@ def asking(what: str | None, sheet: Path) -> "Callable[[Tensor], list[Answer]]":
     """
     of = what or "of it"
 
-    def ask(pictures: "Tensor") -> "list[Answer]":
+    def ask(pictures: "Tensor", left: int) -> "list[Answer]":
         from steer.pictures import save_picture
         from steer.pictures import sheet as laid_out
 
         count = len(pictures)
         save_picture(laid_out(pictures, captions=[str(number) for number in range(1, count + 1)]), sheet)
-        say_aside(f"look at {sheet}, and answer with numbers such as 1 4, or Enter for none; all others are skipped")
+        more_to_come = f"{left - 1} more sheet{'s' if left > 2 else ''} after it" if left > 1 else "the last sheet"
+        say_aside(f"look at {sheet} ({more_to_come})")
+        say_aside("answer with numbers such as 1 4, or Enter for none; all others are skipped")
         more = _numbers(f"more {of}: ", count, taken=set())
         less = _numbers(f"less {of}: ", count, taken=more)
         return ["more" if row in more else "less" if row in less else "skip" for row in range(1, count + 1)]

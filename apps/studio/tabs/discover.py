@@ -22,11 +22,13 @@ from steer.apps.discovering import (
     with_knobs,
 )
 from steer.apps.setting import Model
+from steer.apps.studio.asking import Asking
 from steer.apps.studio.desks import Desk
 from steer.apps.studio.frame import EACH, FETCH, LATEST, Frame, plainly
 from steer.apps.studio.panels import contact, number, plain
 from steer.apps.studio.waiting import Waiting
 from steer.errors import BadInput
+from steer.knob import KnobSet
 from steer.progress import Progress
 from steer.registry import list_finders
 
@@ -38,11 +40,12 @@ FINDERS: Mapping[str, str] = {
     "flow": "follows an attribute",
     "jacobian": "changes one picture",
     "geometry": "zooms and shifts",
+    "clicks": "what you mean",
 }
 """What the toolkit's own finders find, in a few words, in the order of the page; a stranger's stands by its name."""
 
 ASKING = frozenset({"clicks"})
-"""Finders that ask a person as they go on; there is no place for that on this tab."""
+"""Finders that ask a person as they go on, sheet by sheet."""
 
 POOL: tuple[tuple[frozenset[str], int, Callable[..., Any], dict[str, Any]], ...] = (
     (frozenset({"choices"}), 1, gr.Dropdown, {"choices": [], "multiselect": True}),
@@ -88,11 +91,17 @@ class Catch:
 
     def find(self, finder: str, filled: Mapping[str, Any], progress: Progress) -> None:
         """Find knobs, then draw their strips one after the other."""
-        found = discover(finder, self.model, filled, progress)
-        self.report, self.candidates = found.report, [Candidate(knob) for knob in found.values()]
-        for done, candidate in enumerate(self.candidates, start=1):
-            self.strips.append(contact(candidate.strip(self.model), STRIP_STEPS))
-            progress(done, len(self.candidates))
+        self.take(discover(finder, self.model, filled, progress), progress)
+
+    def take(self, found: KnobSet, progress: Progress) -> None:
+        """Take knobs up after those that there are, and draw their strips; the first of them is edited."""
+        first = len(self.candidates)
+        for done, knob in enumerate(found.values(), start=1):
+            strip = contact(Candidate(knob).strip(self.model), STRIP_STEPS)
+            self.candidates.append(Candidate(knob))
+            self.strips.append(strip)
+            self.report, self.chosen, self.chart = {**self.report, **found.report}, first, ""
+            progress(done, len(found))
 
     def edit(self, change: Callable[[Candidate], Candidate]) -> None:
         """Change the candidate that is edited, and draw its strips anew."""
@@ -121,9 +130,10 @@ class Discover:
         self.frame = frame
         self._catches: WeakKeyDictionary[Desk, Catch] = WeakKeyDictionary()
         self._forms: WeakKeyDictionary[Desk, tuple[str, Model]] = WeakKeyDictionary()
-        names = [entry.name for entry in list_finders() if entry.name not in ASKING]
+        names = [entry.name for entry in list_finders()]
         self._finders = sorted(names, key=lambda name: list(FINDERS).index(name) if name in FINDERS else len(FINDERS))
         self._waiting = Waiting(frame, "discover", "Looking")
+        self._asking = Asking(frame)
 
     def lay_out(self) -> None:
         """See `Tab.lay_out`."""
@@ -142,9 +152,11 @@ class Discover:
                 self._find = gr.Button("Find knobs", variant="primary", elem_id="find")
             with gr.Column(elem_classes="tab-look", min_width=320):
                 self._waiting.lay_out()
+                self._asking.lay_out()
                 self._view = gr.HTML(elem_id="discover-view", js_on_load=CHOOSE_CANDIDATE)
                 self._chart = gr.HTML(elem_id="discover-chart")
             with gr.Column(elem_classes="tab-side", min_width=260):
+                self._asking.lay_knob()
                 self._lay_editor()
 
     def _lay_editor(self) -> None:
@@ -176,7 +188,9 @@ class Discover:
 
     def wire(self) -> None:
         """See `Tab.wire`."""
-        shown = [*self._shown, *self._waiting.parts]
+        shown = [*self._shown, *self._waiting.parts, *self._asking.parts]
+        self._asking.wire()
+        self._asking.keep.click(self._keep_clicked, None, shown, **EACH)
         self._finder.input(self._fill, self._finder, self._form, **LATEST)
         self._find.click(self._begin, [self._finder, *self._form], shown, **EACH)
         self._judge.click(self._measure, None, shown, **EACH)
@@ -198,7 +212,7 @@ class Discover:
 
     def follow(self, event: Any) -> None:
         """See `Tab.follow`."""
-        event.then(self._show, None, [*self._form, *self._shown], **LATEST)
+        event.then(self._show, None, [*self._form, *self._shown, *self._asking.parts], **LATEST)
 
     def _catch(self, request: gr.Request) -> Catch:
         return self._catches.setdefault(self.frame.anyone(request), Catch(self._model(request)))
@@ -232,10 +246,11 @@ class Discover:
         if laid_for is model:
             return gr.skip()
         self._catches[desk] = Catch(model)
-        return {**self._stand(self._catches[desk]), **self._fill(request, finder)}
+        self._asking.end(desk)
+        return {**self._stand(self._catches[desk]), **self._asking.stand(desk), **self._fill(request, finder)}
 
     def _begin(self, request: gr.Request, finder: str, *values: Any) -> Iterator[Update]:
-        """Find knobs while the page shows how far that is, then how they look."""
+        """Find knobs while the page shows how far that is, then how they look; or begin to ask for one."""
         desk = self.frame.anyone(request)
         with plainly():
             catch = Catch(self._model(request))
@@ -245,8 +260,21 @@ class Discover:
                 self._catches[desk] = catch
                 catch.find(finder, filled, progress)
 
-            yield from self._waiting.show(desk, find, lambda: {self._view: view_html(self._catch(request))})
-        yield {**self._stand(self._catch(request)), **self._waiting.idle(desk)}
+            def ask(progress: Progress) -> None:
+                self._asking.begin(desk, catch.model, filled, progress)
+
+            work = ask if finder in ASKING else find
+            yield from self._waiting.show(desk, work, lambda: {self._view: view_html(self._catch(request))})
+        yield {**self._stand(self._catch(request)), **self._asking.stand(desk), **self._waiting.idle(desk)}
+
+    def _keep_clicked(self, request: gr.Request) -> Iterator[Update]:
+        """Find the knob that was clicked at, while the page shows how far that is, and ask no more."""
+        desk = self.frame.anyone(request)
+        with plainly():
+            clicking, catch = self._asking.of(desk), self._catch(request)
+            yield from self._waiting.show(desk, lambda progress: catch.take(clicking.find(progress), progress))
+            self._asking.end(desk)
+        yield {**self._stand(self._catch(request)), **self._asking.stand(desk), **self._waiting.idle(desk)}
 
     def _measure(self, request: gr.Request) -> Iterator[Update]:
         """Measure what the knobs do while the page shows how far that is."""
