@@ -12,7 +12,7 @@ from torch import Tensor
 from steer.apps.history import History
 from steer.apps.rebuilding import command_of, python_of
 from steer.apps.restoring import restored
-from steer.apps.setting import COLUMNS, MOST_BIRDS, Dice, Model, Setting, consecutive, shared_model
+from steer.apps.setting import COLUMNS, MOST_BIRDS, Dice, Model, Setting, consecutive, is_loaded, shared_model
 from steer.attribute import Attribute
 from steer.errors import BadInput, UnknownName
 from steer.knob import Knob, Window
@@ -103,6 +103,10 @@ class Session:
         if name not in self._sources:
             raise UnknownName("generator", name, self._sources)
         return shared_model(self._sources[name])
+
+    def is_ready(self, generator: str) -> bool:
+        """Return whether a generator can be used at once; one that was never used here takes seconds to load."""
+        return generator in self._sources and is_loaded(self._sources[generator])
 
     def use(self, generator: str) -> None:
         """Change the generator; seeds, truncation and number of birds stay, and the label where it has it.

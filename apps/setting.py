@@ -124,11 +124,17 @@ _LOADING = Lock()
 
 def shared_model(source: str) -> Model:
     """Return the one model of this name or folder in this process, loaded when it is first asked for."""
-    with _LOADING:
-        if source not in _MODELS:
-            generator = load_generator(source)
-            _MODELS[source] = Model(source, generator, shipped_knobs(generator))
-        return _MODELS[source]
+    if source not in _MODELS:  # nobody else waits while one is loaded
+        with _LOADING:
+            if source not in _MODELS:
+                generator = load_generator(source)
+                _MODELS[source] = Model(source, generator, shipped_knobs(generator))
+    return _MODELS[source]
+
+
+def is_loaded(source: str) -> bool:
+    """Return whether this process has the model of this name or folder already."""
+    return source in _MODELS
 
 
 @dataclass(frozen=True, eq=False)

@@ -278,15 +278,13 @@ def write_model(folder: Path, network: BigGANNetwork, *, measurer: str, dtype: t
     write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
 
 
-def load(folder: Path | None) -> BigGAN:
+def load(folder: Path) -> BigGAN:
     """Load a BigGAN from a folder that `write_model` wrote, or of published BigGAN-deep weights.
 
     Raises:
-        BadInput: there is no folder, or it lacks a file.
+        BadInput: the folder lacks a file.
         BrokenFile: the files are corrupted, of a newer schema, or do not fit each other.
     """
-    if folder is None:
-        raise BadInput("'biggan' comes without weights; give a folder of a trained model, or load 'aviary-biggan'")
     if foreign_kind(folder) is not None:
         return BigGAN(read_published(folder), home=folder)
     path = folder / CONFIG

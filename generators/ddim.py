@@ -492,15 +492,13 @@ def write_model(
     write_text(folder / CONFIG, json.dumps(stored, indent=2) + "\n")
 
 
-def load(folder: Path | None) -> DDIM:
+def load(folder: Path) -> DDIM:
     """Load a diffusion model from a folder that `write_model` or a pipeline of diffusers wrote.
 
     Raises:
-        BadInput: there is no folder, or it lacks a file.
+        BadInput: the folder lacks a file.
         BrokenFile: the files are corrupted, of a newer schema, or do not fit each other.
     """
-    if folder is None:
-        raise BadInput("'ddim' comes without weights; give a folder, such as `steer train ddim` makes")
     if foreign_kind(folder) is not None:
         return DDIM(*read_diffusers(folder), home=folder)
     path = folder / CONFIG

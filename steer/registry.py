@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from inspect import signature
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,8 +26,9 @@ ROUNDING = 1e-3
 """How far pictures may leave [0, 1] and still be measured."""
 
 Group = Literal["generators", "finders", "attributes"]
-GeneratorLoader = Callable[[Path | None], Backend]
-"""What an entry point in ``steer.generators`` names: from a folder of weights, or None, to a backend."""
+GeneratorLoader = Callable[[Path | None], Backend] | Callable[[Path], Backend]
+"""What an entry point in ``steer.generators`` names: from a folder of weights to a backend; from None too, unless the
+loader's type says `Path` alone."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,21 @@ def load_generator(name_or_folder: str | Path, device: str = "auto") -> Generato
         name = _kind_of(where)
     else:
         raise UnknownName("generator", str(name_or_folder), registered("generators"), "or give a folder of weights")
-    loader: GeneratorLoader = _load("generators", "generator", name)
+    if where is None and needs_folder(name):
+        raise BadInput(f"'{name}' comes without weights; give a folder of a trained model")
+    loader: Any = _load("generators", "generator", name)
     called = folder.name if where == folder else str(name_or_folder)
     return Generator(loader(where), name=called, device=_device(device))
+
+
+def needs_folder(name: str) -> bool:
+    """Return whether a generator comes without weights, so that its loader takes a folder and never None.
+
+    Raises:
+        UnknownName: there is no such generator.
+    """
+    folder, *_ = signature(_load("generators", "generator", name)).parameters.values()
+    return folder.annotation is Path
 
 
 def _kind_of(folder: Path) -> str:

@@ -5,10 +5,11 @@ import torch
 from tiny_diffusion import write_tiny_ddim
 
 import steer
+from steer.registry import needs_folder
 from steer.testing import check_generator
 
-NEED_A_FOLDER = {"biggan", "ddim"}  # what biggan promises is checked for each of its kinds in test_biggan
-GENERATORS = [entry.name for entry in steer.list_generators() if entry.name not in NEED_A_FOLDER]
+# What biggan, which needs a folder, promises is checked for each of its kinds in test_biggan.
+GENERATORS = [entry.name for entry in steer.list_generators() if not needs_folder(entry.name)]
 
 
 FEW_STEPS = steer.Sampler(steps=2)  # promises do not depend on how many there are, the time does

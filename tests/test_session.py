@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import steer
+from steer.apps import setting as settings
 from steer.apps.command_line import main
 from steer.apps.history import MOST_REMEMBERED
 from steer.apps.session import Session
@@ -37,6 +38,14 @@ def test_a_session_begins_with_one_bird_and_nothing_turned(session: Session) -> 
     assert session.setting.amounts == {}
     assert torch.equal(pixels(session), steer.load_generator("aviary").decode(session.setting.dice.latent))
     assert pixels(session).shape == (1, 3, 64, 64)
+
+
+def test_a_generator_is_ready_once_somebody_has_used_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "_MODELS", {})
+    session = Session("aviary")
+    assert session.is_ready("aviary") and not session.is_ready("aviary-biggan") and not session.is_ready("nobody's")
+    Session("aviary-biggan")
+    assert session.is_ready("aviary-biggan")
 
 
 def test_two_sessions_share_the_model_and_nothing_else() -> None:

@@ -20,10 +20,13 @@ from PIL import Image
 from serving import served
 
 import steer
+from steer.apps import setting
 from steer.apps.session import Session
+from steer.apps.setting import Model
 from steer.apps.studio import live, serving
 from steer.apps.studio.board import describe
 from steer.apps.studio.desks import Desk, Desks, travel
+from steer.errors import BrokenFile
 from steer.pictures import to_images, to_pictures
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -353,10 +356,36 @@ def test_an_unknown_generator_is_said_at_once() -> None:
         serving.build(["bigan"])
 
 
-def test_the_page_begins_with_the_best_generator_that_loads() -> None:
-    usable = serving.usable_generators()
-    assert usable[0] == next(name for name in serving.BEST if name in usable)
-    assert "biggan" not in usable
+def test_what_needs_a_folder_is_not_offered_and_nothing_is_loaded_to_find_that_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(setting, "_MODELS", {})
+    offered = serving.offered_generators()
+    assert offered[:2] == ["aviary-biggan", "aviary"]
+    assert "aviary-ddim" in offered and not {"biggan", "ddim"} & set(offered)
+    assert not setting._MODELS
+
+
+def test_a_model_that_is_there_is_had_while_another_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = setting.shared_model(GENERATOR)
+    monkeypatch.setattr(setting, "_MODELS", {GENERATOR: there})
+    monkeypatch.setattr(setting, "load_generator", lambda name: setting.shared_model(GENERATOR).generator)
+    assert setting.shared_model("another").generator is there.generator
+
+
+def test_the_page_begins_with_the_best_generator_that_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    load = serving.shared_model
+
+    def break_the_best(name: str) -> Model:
+        if name == serving.BEST[0]:
+            raise BrokenFile("its weights are cut off")
+        return load(name)
+
+    monkeypatch.setattr(serving, "shared_model", break_the_best)
+    components = serving.build().config["components"]
+    (choice,) = (each["props"] for each in components if each["props"].get("elem_id") == "generator")
+    assert choice["value"] == serving.BEST[1]
+    assert serving.BEST[0] not in [name for name, _ in choice["choices"]]
 
 
 def test_a_dropped_file_may_be_as_large_as_a_recipe(tmp_path: Path) -> None:

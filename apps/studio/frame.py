@@ -175,6 +175,8 @@ class Frame:
         self.desks.clear(str(request.session_hash))
 
     def _use(self, request: gr.Request, generator: str) -> None:
+        if not self.anyone(request).session.is_ready(generator):
+            gr.Info(f"Loading {generator}; that takes some seconds, but only the first time.")
         self.do(request, lambda session: session.use(generator))
 
     def _restore(self, request: gr.Request, path: str) -> None:

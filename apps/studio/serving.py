@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from steer.apps.studio.frame import TITLE, Frame
 from steer.apps.studio.look import THEME
 from steer.apps.studio.tabs import TABS
 from steer.errors import BadInput, SteerError
-from steer.registry import list_generators
+from steer.registry import list_generators, needs_folder
 
 BEST = ("aviary-biggan", "aviary")
 """What a page begins with where nothing is asked for: the first of these that can be loaded."""
@@ -34,19 +35,28 @@ SCRIPTS = ("studio.js", "pump.js", "view.js", "board.js", "dial.js", "pad.js")
 Auth = tuple[str, str] | list[tuple[str, str]] | Callable[[str, str], bool]
 
 
-def usable_generators() -> list[str]:
-    """Return the names of the generators that load without a folder, the best first."""
-    names = [entry.name for entry in list_generators()]
-    best_first = [name for name in BEST if name in names] + [name for name in names if name not in BEST]
-    return [name for name in best_first if _loads(name)]
+def offered_generators() -> list[str]:
+    """Return the names of the generators that come with what they need, the best first.
+
+    None of them is loaded by that: it takes seconds, so each is when somebody chooses it.
+    """
+    names = [entry.name for entry in list_generators() if _complete(entry.name)]
+    return [name for name in BEST if name in names] + [name for name in names if name not in BEST]
 
 
-def _loads(name: str) -> bool:
+def _complete(name: str) -> bool:
+    try:
+        return not needs_folder(name)
+    except (ImportError, AttributeError):  # one broken plugin must not hide the others
+        return False
+
+
+def _fails(name: str) -> bool:
     try:
         shared_model(name)
     except (SteerError, ImportError, OSError):
-        return False
-    return True
+        return True
+    return False
 
 
 def build(generators: Sequence[str] | None = None) -> gr.Blocks:
@@ -54,12 +64,12 @@ def build(generators: Sequence[str] | None = None) -> gr.Blocks:
 
     Args:
         generators: names or folders of the generators that may be chosen, the first to begin with; by default all
-            that load without a folder.
+            that come with what they need, from the first that loads on.
 
     Raises:
         SteerError: the first cannot be loaded.
     """
-    generators = usable_generators() if generators is None else list(generators)
+    generators = list(dropwhile(_fails, offered_generators())) if generators is None else list(generators)
     if not generators:
         raise BadInput("there is no generator to show; see: steer list generators")
     desks = Desks(generators)
@@ -104,9 +114,8 @@ def launch(
     Raises:
         SteerError: the generator cannot be loaded, or the port is taken.
     """
-    others = usable_generators()
-    generators = others if generator is None else [generator, *(name for name in others if name != generator)]
-    demo = build(generators)
+    others = [name for name in offered_generators() if name != generator]
+    demo = build(None if generator is None else [generator, *others])
     try:
         demo.launch(
             server_name=host,
