@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from tiny_diffusion import V, network, tiny_ddim
+from tiny_diffusion import V, network, tiny_ddim, write_unconditional
 from torch import Tensor
 
 import steer
@@ -43,20 +43,7 @@ def generator() -> Generator:
 @pytest.fixture(scope="module")
 def unconditional(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of an unconditional DDPM as diffusers saves it."""
-    from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
-
-    torch.manual_seed(1)
-    unet = UNet2DModel(
-        sample_size=16,
-        block_out_channels=(32, 64),
-        layers_per_block=1,
-        norm_num_groups=16,
-        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
-    )
-    folder = tmp_path_factory.mktemp("ddpm")
-    DDPMPipeline(unet, DDPMScheduler(num_train_timesteps=100, clip_sample=True)).save_pretrained(folder)
-    return folder
+    return write_unconditional(tmp_path_factory.mktemp("ddpm"))
 
 
 def direction(generator: Generator, space: str, length: float = 1.0) -> LinearKnob:

@@ -11,6 +11,7 @@ import torch
 from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 from huggingface_hub.utils import filter_repo_objects
 from test_biggan import TINY_PUBLISHED, published_weights, write_published
+from tiny_diffusion import write_unconditional
 
 import steer
 from steer.errors import BadInput, BrokenFile, SteerError
@@ -48,21 +49,6 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
     return hub
 
 
-def publish_cat(folder: Path) -> None:
-    from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
-
-    torch.manual_seed(1)
-    unet = UNet2DModel(
-        sample_size=16,
-        block_out_channels=(32, 64),
-        layers_per_block=1,
-        norm_num_groups=16,
-        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
-    )
-    DDPMPipeline(unet, DDPMScheduler(num_train_timesteps=100)).save_pretrained(folder)
-
-
 def with_old_names(weights: Mapping[str, Any]) -> dict[str, Any]:
     """Return weights under the names that diffusers gave to attention until 2023."""
     old = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
@@ -75,7 +61,7 @@ def with_old_names(weights: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def test_a_diffusion_model_is_fetched_once_and_steered(hub: Hub) -> None:
-    publish_cat(hub.published / CAT)
+    write_unconditional(hub.published / CAT)
     cat = steer.load_generator(CAT)
     assert cat.name == CAT
     assert "unet/diffusion_pytorch_model.safetensors" in hub.fetched
@@ -90,7 +76,7 @@ def test_a_diffusion_model_is_fetched_once_and_steered(hub: Hub) -> None:
 def test_older_names_and_pickled_tables_of_tensors_give_the_same_pictures(hub: Hub) -> None:
     from safetensors.torch import load_file
 
-    publish_cat(hub.published / CAT)
+    write_unconditional(hub.published / CAT)
     old = hub.published / "somebody/old"
     shutil.copytree(hub.published / CAT, old)
     file = old / "unet" / "diffusion_pytorch_model.safetensors"
@@ -105,7 +91,7 @@ def test_older_names_and_pickled_tables_of_tensors_give_the_same_pictures(hub: H
 def test_weights_that_lack_a_tensor_are_refused(hub: Hub) -> None:
     from safetensors.torch import load_file, save_file
 
-    publish_cat(hub.published / CAT)
+    write_unconditional(hub.published / CAT)
     file = hub.published / CAT / "unet" / "diffusion_pytorch_model.safetensors"
     weights = load_file(file)
     weights.pop("conv_in.bias")
@@ -115,7 +101,7 @@ def test_weights_that_lack_a_tensor_are_refused(hub: Hub) -> None:
 
 
 def test_a_torn_file_of_weights_is_refused(hub: Hub) -> None:
-    publish_cat(hub.published / CAT)
+    write_unconditional(hub.published / CAT)
     steer.load_generator(CAT)
     file = hub.kept / CAT / "unet" / "diffusion_pytorch_model.safetensors"
     file.write_bytes(file.read_bytes()[:100])

@@ -36,3 +36,20 @@ def write_tiny_ddim(folder: Path, levels: int = 1000) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     write_model(folder, network(), config(levels), dtype=torch.float32)
     return folder
+
+
+def write_unconditional(folder: Path) -> Path:
+    """Write an unconditional DDPM as diffusers saves it, and return the folder."""
+    from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
+
+    torch.manual_seed(1)
+    unet = UNet2DModel(
+        sample_size=SIZE,
+        block_out_channels=(32, 64),
+        layers_per_block=1,
+        norm_num_groups=16,
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+    )
+    DDPMPipeline(unet, DDPMScheduler(num_train_timesteps=100)).save_pretrained(folder)
+    return folder

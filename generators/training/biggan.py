@@ -58,7 +58,7 @@ class BigGANTraining:
             gains its say in the first tenth of what is left.
         drawing_rate: learning rate of generator and encoder until then; it falls in the second half of that time.
         learning_rate: of generator and discriminator from then on; it falls along a cosine to a twentieth.
-        adversarial: weight of fooling the discriminator.
+        adversarial: weight of fooling the discriminator; 0 for none, which is faster.
         pixel_likeness: weight of the distance in pixels between redrawn and real pictures.
         trueness: weight of the distance in pixels between dreamt pictures and the true ones next to them.
         recovery: weight of finding the dice of dreamt pictures.
@@ -228,7 +228,8 @@ class Trainer:
         if judging:
             fake_maps = self.features(fake)
             parts |= self._dream(dreamt, fake[copies:], [each[copies:] for each in fake_maps], known[copies:])
-            parts |= self.discriminator.learn(real_maps, fake_maps, known, self.optimisers["discriminator"])
+            if config.adversarial > 0:
+                parts |= self.discriminator.learn(real_maps, fake_maps, known, self.optimisers["discriminator"])
             if self.truth is not None:
                 parts["untruth"] = self._untruth(fake[copies:], label[copies:])
         weights = self._weights()
