@@ -1,6 +1,7 @@
 """The BigGAN trainer: it learns, resumes from weights alone, and exports what `load_generator` reads."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from steer.generators.biggan import load
 from steer.generators.gan.dice_encoder import load_encoder
 from steer.generators.gan.random_features import RandomFeatures
 from steer.generators.training.biggan import BigGANTraining, Trainer, export, prepare, train_biggan
+from steer.generators.training.dice_flow import DiceFlow
 from steer.generators.training.discriminator import Discriminator
 from steer.generators.training.pictures import Pictures, read_folder
 from steer.generators.training.run import CHECKPOINT, load_checkpoint, save_checkpoint, tile
@@ -32,8 +34,10 @@ SMALL = BigGANTraining(
     batch=8,
     minutes=None,
     steps=6,
-    judging_from=0.34,
-    seeking=0.1,
+    settling_at=0.34,
+    flow_steps=5,
+    dreams=16,
+    adversarial=0.1,
     threads=1,
 )
 
@@ -66,7 +70,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_it_learns_to_redraw_what_it_sees() -> None:
-    drawing = replace(SMALL, steps=200, judging_from=1.0, drawing_rate=4e-3)
+    drawing = replace(SMALL, steps=200, settling_at=1.0, drawing_rate=4e-3)
     run = trainer(replace(drawing, pixel_likeness=8.0, divergence=1e-4, batch=16))
     unlike = [run.step()["pixel_likeness"] for _ in range(70)]
     assert sum(unlike[-5:]) / 5 < 0.6 * unlike[0]
@@ -98,42 +102,56 @@ def test_the_discriminator_learns_to_tell_real_from_fake_and_looks_at_no_map_wid
     assert torch.equal(judge([torch.zeros_like(real[0]), *real[1:]], known), scores)
 
 
-def test_settling_spreads_the_dice_of_real_pictures_like_fresh_ones_and_redraws_them_as_before() -> None:
-    run = trainer()
-    rows = torch.arange(64)
-    real, label = run.pictures.images_at(rows), run.pictures.label[rows]
-
-    def read() -> tuple[Tensor, Tensor]:
-        with torch.no_grad():
-            mean, log_variance = run.encoder(run.features(real), run.one_hot(label))
-        return mean, log_variance
-
-    with torch.no_grad():
-        before = run.paint(read()[0], label)
-        run.settle()
-        mean, log_variance = read()
-        assert torch.allclose(run.paint(mean, label), before, atol=1e-4)
-    moment = mean.T @ mean / len(mean) + torch.diag(log_variance.exp().mean(0))
-    assert torch.allclose(moment, torch.eye(len(moment)), atol=0.15)
+def ring(count: int, rng: torch.Generator) -> Tensor:
+    """Return dice round a circle that no fresh ones keep to, (count, 2)."""
+    angle = torch.rand(count, generator=rng) * 2 * torch.pi
+    return 1.4 * torch.stack([angle.cos(), angle.sin()], 1)
 
 
-def test_dreams_are_drawn_towards_the_true_pictures_next_to_them() -> None:
-    def grey(images: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.full_like(images, 0.5), torch.ones_like(images[:, :1])
+def test_fresh_dice_flow_to_the_circle_on_which_pictures_lie() -> None:
+    torch.manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
+    flow = DiceFlow(1, 2, width=64)
 
-    nothing_else = {"adversarial": 0.0, "matching": 0.0, "recovery": 0.0}
-    dreaming = replace(SMALL, steps=60, judging_from=0.0, learning_rate=4e-3, trueness=20.0, **nothing_else)
-    run = Trainer(dreaming, discs(), RandomFeatures(16).features, truth=grey)
-    untrue = [run.step()["untruth"] for _ in range(60)]
-    assert sum(untrue[-5:]) < 0.7 * sum(untrue[:5])
+    def read(count: int) -> tuple[Tensor, Tensor]:
+        return ring(count, rng), torch.ones((count, 1))
+
+    flow.learn(read, steps=1_500, rng=rng)
+    fresh = torch.randn((500, 2), generator=rng)
+    moved = flow.move(fresh, torch.ones((500, 1)), 0.0, 1.0)
+    assert float((fresh.norm(dim=1) - 1.4).abs().mean()) > 0.5
+    assert float((moved.norm(dim=1) - 1.4).abs().mean()) < 0.1
+    assert float(F.cosine_similarity(fresh, moved).median()) > 0.95  # straight to it, not round it
+    assert torch.histc(torch.atan2(*moved.T), 6, -math.pi, math.pi).min() > 40  # of 83 in each sixth
 
 
-def test_pairs_of_a_batch_are_of_one_class() -> None:
+def test_dreams_are_of_the_pictures_next_to_what_the_generator_drew_when_dice_settled() -> None:
+    def true(images: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        return images.round(), torch.ones_like(images[:, :1])
+
+    run = Trainer(replace(SMALL, dreams=12), discs(), RandomFeatures(16).features, truth=true)
+    for _ in range(3):
+        assert "mismatch" in run.step()
+    assert not run.flow.learnt
+    average = {name: each.clone() for name, each in run.average.state_dict().items()}
+    counts = []
+    for _ in range(3):
+        assert "surprise" in run.step()
+        counts.append(run.dreams.count)
+    assert counts == [8, 12, 12]
+    assert all(torch.equal(each, average[name]) for name, each in run.teacher.state_dict().items())
+    pictures = run.dreams.pictures.images_at(torch.arange(8))
+    known = run.one_hot(run.dreams.pictures.label[:8])
+    moved = run.flow.move(run.dreams.dice[:8], known, 0.0, 1.0)
+    drawn = run.paint(moved, run.dreams.pictures.label[:8], run.teacher)
+    assert torch.equal(pictures, drawn.clamp(0, 1).round())
+
+
+def test_rows_of_the_same_classes_are_found() -> None:
     pictures = discs()
-    rows = pictures.draw(32, torch.Generator().manual_seed(0))
-    label = pictures.label[rows]
-    assert torch.equal(label[::2], label[1::2])
-    assert set(label.tolist()) == {0, 1}
+    label = torch.tensor([0, 0, 1, 0, 1])
+    rows = pictures.like(label, torch.Generator().manual_seed(0))
+    assert torch.equal(pictures.label[rows], label)
 
 
 def test_the_focus_gives_half_its_weight_to_what_is_masked() -> None:
@@ -157,6 +175,8 @@ def test_a_run_goes_on_from_its_weights_alone(tmp_path: Path) -> None:
         (run.average, again.average),
         (run.discriminator, again.discriminator),
         (run.encoder, again.encoder),
+        (run.teacher, again.teacher),
+        (run.flow, again.flow),
     ):
         assert all(torch.equal(new.state_dict()[name], each) for name, each in old.state_dict().items())
     assert all(value == value for value in again.step().values())
@@ -166,7 +186,7 @@ def test_a_checkpoint_of_another_shape_is_refused_and_changes_nothing(tmp_path: 
     save_checkpoint(trainer(), tmp_path)
     other = trainer(replace(SMALL, z_dim=5, seed=1))
     before = {name: each.clone() for name, each in other.generator.state_dict().items()}
-    with pytest.raises(BadInput, match=r"another network \(average, encoder, generator\)"):
+    with pytest.raises(BadInput, match=r"another network \(average, encoder, flow, generator, teacher\)"):
         load_checkpoint(other, tmp_path)
     assert all(torch.equal(each, before[name]) for name, each in other.generator.state_dict().items())
 
@@ -190,13 +210,14 @@ def test_a_discriminator_that_a_checkpoint_lacks_starts_afresh(tmp_path: Path, d
     assert all(value == value for value in again.step().values())
 
 
-def test_the_learning_rate_falls_to_a_twentieth_while_the_discriminator_judges() -> None:
-    run = trainer(replace(SMALL, steps=100, judging_from=0.5, learning_rate=1e-3))
+def test_the_learning_rate_falls_to_a_fiftieth_once_dice_settled() -> None:
+    run = trainer(replace(SMALL, steps=100, settling_at=0.5, learning_rate=1e-3))
+    run.flow.learnt.fill_(True)
     rates = []
     for run.step_number in (50, 75, 100):
         run._schedule()
         rates.append(run.optimisers["generator"].param_groups[0]["lr"])
-    assert rates == pytest.approx([1e-3, 5.25e-4, 5e-5])
+    assert rates == pytest.approx([1e-3, 5.1e-4, 2e-5])
 
 
 def test_standing_statistics_are_those_of_many_pictures() -> None:
@@ -274,7 +295,7 @@ def test_data_that_cannot_be_used_are_named(tmp_path: Path, folder: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"resolution": 48}, {"channels": (8, 8)}, {"batch": 6}, {"data": "aviary", "resolution": 32}]
+    "wrong", [{"resolution": 48}, {"channels": (8, 8)}, {"batch": 1}, {"data": "aviary", "resolution": 32}]
 )
 def test_options_that_do_not_fit_are_refused(folder: Path, wrong: dict[str, object]) -> None:
     with pytest.raises(BadInput):

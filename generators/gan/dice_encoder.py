@@ -49,19 +49,6 @@ class DiceEncoder(nn.Module):
         return mean, log_variance.clamp(-8, 2)
 
     @torch.no_grad()
-    def turn(self, matrix: Tensor, variance: Tensor) -> None:
-        """Put out ``matrix @ mean`` from now on (in place).
-
-        Args:
-            matrix: (z_dim, z_dim).
-            variance: (z_dim,) what the variances are on average; they follow as that does.
-        """
-        size = len(matrix)
-        self.out.weight[:size] = matrix @ self.out.weight[:size]
-        self.out.bias[:size] = matrix @ self.out.bias[:size]
-        self.out.bias[size:] += ((matrix.square() @ variance) / variance).log()
-
-    @torch.no_grad()
     def fold(self, scales: Sequence[Tensor], shifts: Sequence[Tensor]) -> None:
         """Take each map as it is from now on, where so far it took ``scale * map + shift`` (in place).
 

@@ -1,18 +1,18 @@
-"""Train a small BigGAN on a CPU: a projected discriminator, relativistic pairs, and an encoder that knows the dice.
+"""Train a small BigGAN on a CPU: an encoder lays real pictures out over the dice, then every throw of them is learnt.
 
-At first the generator only *redraws* real pictures from the dice that the encoder reads off them, which is cheap and
-teaches it what birds are. From then on half of every batch is *dreamt* from fresh dice, and both halves must fool the
-discriminator. The redrawn half must still look like its originals, so that no kind of picture is left out; the encoder
-must find the dice of the dreamt half, so that no die is ignored; and where the world that the data come from can be
-asked, a dream must look like the true picture next to it.
+At first the generator *redraws* real pictures from the dice that the encoder reads off them, which is cheap and teaches
+it what birds are. Fresh dice would still fall where no real picture lies, and draw ghosts there. So the dice then
+*settle*: a flow learns to move fresh dice to where real pictures lie, and what the generator draws from there, or the
+true picture next to it where the world that the data come from can be asked, is what these dice should draw. From then
+on the generator learns such *dreams* by heart, the encoder finds their dice, and the discriminator may ask that they
+look real.
 
-After Sauer et al. (2021), arXiv 2111.01007 (the discriminator); Larsen et al. (2015), arXiv 1512.09300 (the redrawn
-half); Chen et al. (2016), arXiv 1606.03657 (recovered dice); Mao et al. (2019), arXiv 1903.05628 (mode seeking).
+After Larsen et al. (2015), arXiv 1512.09300 (the redrawing); Sauer et al. (2021), arXiv 2111.01007 (the discriminator).
 """
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -29,10 +29,12 @@ from steer.generators.channels_last import channels_last
 from steer.generators.gan.dice_encoder import DiceEncoder, write_encoder
 from steer.generators.gan.network import START, BigGANConfig, BigGANNetwork, BlockShape
 from steer.generators.gan.random_features import RANDOM, RandomFeatures
-from steer.generators.training.dice_spread import DiceSpread, settle
+from steer.generators.training.dice_flow import DiceFlow
+from steer.generators.training.dice_spread import DiceSpread
 from steer.generators.training.discriminator import Discriminator
+from steer.generators.training.dreams import Dreams
 from steer.generators.training.features import Features, Standardised
-from steer.generators.training.pictures import Pictures, focus, read_folder
+from steer.generators.training.pictures import Pictures, read_folder
 from steer.generators.training.run import AVIARY, Progress, keep_running, share_done, tile
 from steer.generators.training.standing_statistics import standing_statistics
 
@@ -49,23 +51,23 @@ class BigGANTraining:
         z_dim: number of dice.
         class_dim: width of a class embedding.
         channels: channels in front of the first block and after each block; by default 256 down to 32.
-        batch: pictures a step; a multiple of 4.
+        batch: pictures a step.
         minutes: how long to train; the schedules follow the clock. None: until ``steps``.
         steps: how many steps to train, where ``minutes`` is None.
         seed: seeds everything.
         threads: CPU threads.
-        judging_from: fraction of the run after which half of each batch is dreamt and the discriminator judges; it
-            gains its say in the first tenth of what is left.
+        settling_at: fraction of the run after which dice settle.
+        flow_steps: steps of the flow; 4,000 take a minute.
+        settling_pictures: from how many real pictures it learns.
+        dreams: how many dreams are dreamt, a batch a step.
         drawing_rate: learning rate of generator and encoder until then; it falls in the second half of that time.
-        learning_rate: of generator and discriminator from then on; it falls along a cosine to a twentieth.
-        adversarial: weight of fooling the discriminator; 0 for none, which is faster.
-        pixel_likeness: weight of the distance in pixels between redrawn and real pictures.
-        trueness: weight of the distance in pixels between dreamt pictures and the true ones next to them.
-        recovery: weight of finding the dice of dreamt pictures.
-        divergence: weight of the divergence of the encoder's dice from fresh ones, per nat and picture.
-        matching: weight of the mismatch of the encoder's dice with fresh ones, over all pictures.
-        seeking: weight of mode seeking at the first dreams, falling to nothing by the end of the run; by default only
-            the recovery of their dice keeps dreams apart.
+        learning_rate: from then on; it falls along a cosine to a fiftieth.
+        pixel_likeness: weight of the absolute distance in pixels between what is drawn and what should be.
+        pixel_square: weight of the squared one.
+        adversarial: weight of fooling the discriminator with dreams; 0 for none, which is faster.
+        recovery: weight of finding the dice of dreams.
+        divergence: weight of the divergence of the encoder's dice from fresh ones before, per nat and picture.
+        matching: weight of the mismatch of the encoder's dice with fresh ones before, over all pictures.
         checkpoint_minutes: minutes between checkpoints.
         sheet_steps: steps between sample sheets.
         coverage_steps: steps between measurements of coverage.
@@ -83,16 +85,18 @@ class BigGANTraining:
     steps: int = 8_000
     seed: int = 0
     threads: int = 2
-    judging_from: float = 0.5
+    settling_at: float = 0.6
+    flow_steps: int = 4_000
+    settling_pictures: int = 8_192
+    dreams: int = 24_000
     drawing_rate: float = 1.5e-3
-    learning_rate: float = 3e-4
-    adversarial: float = 0.15
+    learning_rate: float = 1e-3
     pixel_likeness: float = 4.0
-    trueness: float = 1.0
+    pixel_square: float = 8.0
+    adversarial: float = 0.0
     recovery: float = 0.3
     divergence: float = 1e-3
     matching: float = 0.02
-    seeking: float = 0.0
     checkpoint_minutes: float = 5.0
     sheet_steps: int = 250
     coverage_steps: int = 500
@@ -145,7 +149,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.config, self.pictures, self.measure, self.truth = config, pictures, measure, truth
         self.rng = torch.Generator().manual_seed(config.seed)
-        self.features = Standardised(features, pictures.images_at(pictures.draw(256, self.rng)))
+        self.features = Standardised(features, pictures.images_at(self._rows(256)))
         self.shape = config.network(pictures.labels)
         self.generator = BigGANNetwork(self.shape)
         self.generator.initialise()
@@ -154,17 +158,20 @@ class Trainer:
         maps, classes = (self.features.widths, self.features.sizes), len(pictures.labels)
         self.discriminator = Discriminator(*maps, classes)
         self.encoder = DiceEncoder(*maps, classes, config.z_dim)
+        self.teacher = BigGANNetwork(self.shape).requires_grad_(False)
+        self.flow = DiceFlow(classes, config.z_dim)
         self.spread = DiceSpread(classes, config.z_dim)
-        for module in (self.generator, self.average, self.discriminator, self.encoder):
+        self.dreams = Dreams(config.dreams, config.z_dim, config.resolution, pictures.labels, masked=truth is not None)
+        for module in (self.generator, self.average, self.discriminator, self.encoder, self.teacher):
             channels_last(module)
         rate = config.learning_rate
         self.optimisers = {
-            "generator": torch.optim.Adam(self.generator.parameters(), rate, (0.0, 0.99), fused=True),
-            "discriminator": torch.optim.Adam(self.discriminator.parameters(), rate, (0.0, 0.99), fused=True),
-            "encoder": torch.optim.Adam(self.encoder.parameters(), 2 * rate, (0.5, 0.99), fused=True),
+            "generator": torch.optim.Adam(self.generator.parameters(), rate, (0.9, 0.99), fused=True),
+            "discriminator": torch.optim.Adam(self.discriminator.parameters(), 0.3 * rate, (0.0, 0.99), fused=True),
+            "encoder": torch.optim.Adam(self.encoder.parameters(), rate, (0.9, 0.99), fused=True),
         }
         self.rates = {name: each.param_groups[0]["lr"] for name, each in self.optimisers.items()}
-        self.step_number, self.seconds, self.settled = 0, 0.0, False
+        self.step_number, self.seconds = 0, 0.0
 
     @property
     def done(self) -> float:
@@ -173,12 +180,14 @@ class Trainer:
 
     @property
     def networks(self) -> dict[str, nn.Module]:
-        """What a checkpoint holds."""
+        """What a checkpoint holds; the teacher is the average as it was when the dice settled."""
         return {
             "generator": self.generator,
             "average": self.average,
             "discriminator": self.discriminator,
             "encoder": self.encoder,
+            "teacher": self.teacher,
+            "flow": self.flow,
         }
 
     @property
@@ -206,113 +215,121 @@ class Trainer:
     def step(self) -> dict[str, float]:
         """Make one step of the networks, and return the losses."""
         config = self.config
+        if self.done >= config.settling_at and not self.flow.learnt:
+            self.settle()
         self._schedule()
-        rows = self.pictures.draw(config.batch, self.rng)
-        real, label = self.pictures.images_at(rows), self.pictures.label[rows]
+        dreaming = bool(self.flow.learnt)
+        if dreaming and not self.dreams.full:
+            self.dream()
+        rows = self.dreams.rows(config.batch, self.rng) if dreaming else self._rows(config.batch)
+        pictures = self.dreams.pictures if dreaming else self.pictures
+        asked, label, focus = pictures.images_at(rows), pictures.label[rows], pictures.focus_at(rows)
         known = self.one_hot(label)
         with torch.no_grad():
-            real_maps = self.features(real)
-        judging = self.done >= config.judging_from
-        if judging and not self.settled:
-            self.settle()
-        copies = config.batch // 2 if judging else config.batch
-        mean, log_variance = self.encoder(real_maps, known)
-        redrawn = mean + torch.exp(log_variance / 2) * torch.randn(mean.shape, generator=self.rng)
-        dreamt = torch.randn((config.batch - copies, config.z_dim), generator=self.rng)
-        fake = self.paint(torch.cat([redrawn[:copies], dreamt]), label)
-        parts = {
-            "pixel_likeness": ((fake - real).abs()[:copies] * self.pictures.focus_at(rows[:copies])).mean(),
-            "divergence": ((mean.square() + log_variance.exp() - log_variance - 1) / 2).sum(1).mean(),
-            "mismatch": self.spread.mismatch(redrawn, known),
-        }
-        if judging:
-            fake_maps = self.features(fake)
-            parts |= self._dream(dreamt, fake[copies:], [each[copies:] for each in fake_maps], known[copies:])
-            if config.adversarial > 0:
-                parts |= self.discriminator.learn(real_maps, fake_maps, known, self.optimisers["discriminator"])
-            if self.truth is not None:
-                parts["untruth"] = self._untruth(fake[copies:], label[copies:])
+            maps = self.features(asked)
+        mean, log_variance = self.encoder(maps, known)
+        if dreaming:
+            dice = self.dreams.dice[rows]
+            missed = (dice - mean).square()
+            parts = {
+                "surprise": (missed * torch.exp(-log_variance) + log_variance).mean() / 2,
+                "recovered": 1 - missed.mean(),
+            }
+        else:
+            dice = self._draw(mean, log_variance)
+            parts = {
+                "divergence": ((mean.square() + log_variance.exp() - log_variance - 1) / 2).sum(1).mean(),
+                "mismatch": self.spread.mismatch(dice, known),
+            }
+        drawn = self.paint(dice, label)
+        gap = drawn - asked
+        parts |= {"pixel_likeness": (gap.abs() * focus).mean(), "pixel_square": (gap.square() * focus).mean()}
+        if dreaming and config.adversarial > 0:
+            parts |= self._judge(drawn, label, known)
+        self._turn_down(parts)
+        return {name: float(part.detach()) for name, part in parts.items() if name != "pull"}
+
+    def _judge(self, drawn: Tensor, label: Tensor, known: Tensor) -> dict[str, Tensor]:
+        """Let the discriminator tell pictures from real ones of their classes."""
+        with torch.no_grad():
+            real = self.features(self.pictures.images_at(self.pictures.like(label, self.rng)))
+        return self.discriminator.learn(real, self.features(drawn), known, self.optimisers["discriminator"])
+
+    def _turn_down(self, parts: Mapping[str, Tensor]) -> None:
+        """Step generator and encoder down the weighted sum of the losses."""
         weights = self._weights()
-        self.optimisers["generator"].zero_grad()
-        self.optimisers["encoder"].zero_grad()
+        learners = [self.optimisers["generator"], self.optimisers["encoder"]]
+        for each in learners:
+            each.zero_grad()
         torch.stack([weights[name] * part for name, part in parts.items() if name in weights]).sum().backward()
-        self.optimisers["generator"].step()
-        self.optimisers["encoder"].step()
+        for each in learners:
+            each.step()
         self._follow()
         self.step_number += 1
-        return {name: float(part.detach()) for name, part in parts.items() if name not in ("pull", "crowding")}
+
+    def _rows(self, count: int) -> Tensor:
+        return torch.randint(len(self.pictures.label), (count,), generator=self.rng)
+
+    def _draw(self, mean: Tensor, log_variance: Tensor) -> Tensor:
+        return mean + torch.exp(log_variance / 2) * torch.randn(mean.shape, generator=self.rng)
+
+    def settle(self) -> None:
+        """Learn the way from fresh dice to those of real pictures, and keep the generator as it is for a teacher."""
+        rows = torch.randperm(len(self.pictures.label), generator=self.rng)[: self.config.settling_pictures]
+        label = self.pictures.label[rows]
+        with torch.no_grad():
+            parts = [
+                self.encoder(self.features(self.pictures.images_at(some)), self.one_hot(self.pictures.label[some]))
+                for some in rows.split(128)
+            ]
+        mean, log_variance = (torch.cat(each) for each in zip(*parts, strict=True))
+        classes = [(label == each).nonzero()[:, 0] for each in label.unique()]
+
+        def read(count: int) -> tuple[Tensor, Tensor]:
+            some = torch.cat([each[torch.randint(len(each), (count,), generator=self.rng)] for each in classes])
+            return self._draw(mean[some], log_variance[some]), self.one_hot(label[some])
+
+        self.flow.learn(read, steps=self.config.flow_steps, rng=self.rng)
+        self.teacher.load_state_dict(self.average.state_dict())
 
     @torch.no_grad()
-    def settle(self, count: int = 2_048) -> None:
-        """Give the dice of real pictures the spread of fresh ones; see `steer.generators.training.dice_spread.settle`.
-
-        Done when the discriminator begins to judge, and again where a run goes on after that.
-
-        Args:
-            count: how many real pictures to look at.
-        """
-
-        def read() -> Iterator[tuple[Tensor, Tensor]]:
-            for rows in torch.randint(len(self.pictures.label), (count,), generator=self.rng).split(128):
-                maps = self.features(self.pictures.images_at(rows))
-                yield self.encoder(maps, self.one_hot(self.pictures.label[rows]))
-
-        settle(self.encoder, (self.generator, self.average), read())
-        self.settled = True
+    def dream(self) -> None:
+        """Dream a batch: what the teacher draws where the flow takes fresh dice, or the true picture next to it."""
+        label = self.pictures.label[self._rows(self.config.batch)]
+        dice = torch.randn((len(label), self.config.z_dim), generator=self.rng)
+        images = self.paint(self.flow.move(dice, self.one_hot(label), 0.0, 1.0), label, self.teacher)
+        true = (images, None) if self.truth is None else self.truth(images.clamp(0, 1), label)
+        self.dreams.add(dice, label, *true)
 
     @property
-    def judged(self) -> float:
-        """The share of the discriminator's time that is over, 0 before it begins."""
-        start = self.config.judging_from
+    def settled(self) -> float:
+        """The share of the time after the settling that is over, 0 before it."""
+        start = self.config.settling_at
         return min(max((self.done - start) / max(1 - start, 1e-9), 0.0), 1.0)
 
     def _weights(self) -> dict[str, float]:
         config = self.config
-        say = min(10 * self.judged, 1.0)
         return {
             "pixel_likeness": config.pixel_likeness,
+            "pixel_square": config.pixel_square,
             "divergence": config.divergence,
             "mismatch": config.matching,
-            "surprise": say * config.recovery,
-            "crowding": say * config.seeking * (1 - self.judged),
-            "pull": say * config.adversarial,
-            "untruth": say * config.trueness,
-        }
-
-    def _untruth(self, images: Tensor, label: Tensor) -> Tensor:
-        """Return how far pictures are from the true ones next to them.
-
-        Alone it would draw all dreams to a few birds; that their dice must be found keeps them apart.
-        """
-        assert self.truth is not None
-        with torch.no_grad():
-            true, mask = self.truth(images, label)
-            weight = focus(mask)
-        return ((images - true).abs() * weight).mean()
-
-    def _dream(self, dice: Tensor, images: Tensor, maps: Sequence[Tensor], known: Tensor) -> dict[str, Tensor]:
-        """Ask how well the dice of dreamt pictures can be found, and how close pairs of one class are."""
-        found, log_variance = self.encoder(maps, known)
-        missed = (dice - found).square()
-        apart = (images[::2] - images[1::2]).abs().mean((1, 2, 3)) * 2
-        return {
-            "surprise": (missed * torch.exp(-log_variance) + log_variance).mean() / 2,
-            "recovered": 1 - missed.mean(),
-            "apart": apart.mean(),
-            "crowding": (1 / (apart / (dice[::2] - dice[1::2]).abs().mean(1) + 0.02)).mean(),
+            "surprise": config.recovery,
+            "pull": min(10 * self.settled, 1.0) * config.adversarial,
         }
 
     def _schedule(self) -> None:
-        """Set learning rates and momenta: fast, then cooling, until the discriminator judges; slow from then on."""
+        """Set learning rates: fast, then cooling, until dice settle; then again along a cosine."""
         config = self.config
-        drawing = self.done < config.judging_from
         for name, optimiser in self.optimisers.items():
             group, rate = optimiser.param_groups[0], self.rates[name]
-            if drawing and name != "discriminator":
-                cooled = max(2 * self.done / config.judging_from - 1, 0.0)
-                rate = config.drawing_rate ** (1 - cooled) * rate**cooled * min((self.step_number + 1) / 50, 1.0)
-            group["lr"] = rate * (0.05 + 0.95 * (1 + math.cos(math.pi * self.judged)) / 2)
-            group["betas"] = (0.9 if drawing else 0.0, 0.99)
+            if self.flow.learnt or name == "discriminator":
+                rate *= 0.02 + 0.98 * (1 + math.cos(math.pi * self.settled)) / 2
+            else:
+                cooled = max(2 * self.done / config.settling_at - 1, 0.0)
+                rate = config.drawing_rate ** (1 - cooled) * (0.2 * rate) ** cooled
+                rate *= min((self.step_number + 1) / 50, 1.0)
+            group["lr"] = rate
 
     def _follow(self) -> None:
         """Move the average: over 500 steps, and over fewer at first, so that it forgets the beginning."""
@@ -330,7 +347,7 @@ def sample_sheet(trainer: Trainer, columns: int = 8) -> Image.Image:
     dice = torch.randn((columns, trainer.config.z_dim), generator=rng)
     same = dice.repeat(rows, 1), torch.arange(rows).repeat_interleave(columns)
     other = torch.randn((4 * columns, trainer.config.z_dim), generator=rng), torch.arange(4 * columns) % classes
-    drawn = trainer.pictures.draw(2 * columns, rng)[::2]
+    drawn = torch.randint(len(trainer.pictures.label), (columns,), generator=rng)
     real, label = trainer.pictures.images_at(drawn), trainer.pictures.label[drawn]
     mean, _ = trainer.encoder(trainer.features(real), trainer.one_hot(label))
     z, y = (torch.cat(parts) for parts in zip(same, other, (mean, label), strict=True))
@@ -367,8 +384,8 @@ def prepare(config: BigGANTraining, progress: Progress | None = None) -> Trainer
     Raises:
         BadInput: the data cannot be used.
     """
-    if config.batch < 4 or config.batch % 4:
-        raise BadInput(f"the batch must be a multiple of 4, not {config.batch}")
+    if config.batch < 2:
+        raise BadInput(f"a batch has at least 2 pictures, not {config.batch}")
     if config.data != AVIARY:
         pictures = read_folder(Path(config.data), config.resolution)
         return Trainer(config, pictures, RandomFeatures(config.resolution).features)

@@ -1,15 +1,7 @@
-"""How the dice of real pictures spread, and two ways to make them spread like fresh ones.
-
-Where they differ, fresh dice fall where no real picture ever was, and what is drawn there is no bird.
-"""
-
-from collections.abc import Iterable
+"""How the dice of real pictures spread while they are laid out: the first two moments, against those of fresh ones."""
 
 import torch
 from torch import Tensor
-
-from steer.generators.gan.dice_encoder import DiceEncoder
-from steer.generators.gan.network import BigGANNetwork
 
 MEMORY = 0.05
 """Weight of a step in the running moments."""
@@ -39,29 +31,3 @@ class DiceSpread:
         self.means, self.moments = means.detach(), moments.detach()
         gap = moments - torch.eye(len(moments))
         return (means.square().mean(0).sum() + gap.square().sum() / 2) / MEMORY
-
-
-@torch.no_grad()
-def settle(encoder: DiceEncoder, generators: Iterable[BigGANNetwork], read: Iterable[tuple[Tensor, Tensor]]) -> None:
-    """Give the dice of real pictures the spread of fresh ones, by moving a map from the encoder to the generators.
-
-    Redrawn pictures stay what they are, and dreams begin where real pictures lie. All networks are changed in place.
-
-    Args:
-        encoder: what reads the dice.
-        generators: what draws them.
-        read: what the encoder reads off real pictures: means and log variances, (batch, z_dim) each.
-    """
-    z_dim = encoder.out.out_features // 2
-    moment, variance, count = torch.zeros((z_dim, z_dim)), torch.zeros(z_dim), 0
-    for mean, log_variance in read:
-        moment += mean.T @ mean
-        variance += log_variance.exp().sum(0)
-        count += len(mean)
-    variance /= count
-    squares, axes = torch.linalg.eigh(moment / count + torch.diag(variance))
-    root, inverse = ((axes * squares.clamp_min(1e-6) ** power) @ axes.T for power in (0.5, -0.5))
-    for network in generators:
-        for layer in (network.first, network.modulation):
-            layer.weight[:, :z_dim] = layer.weight[:, :z_dim] @ root
-    encoder.turn(inverse, variance)

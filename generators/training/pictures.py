@@ -27,15 +27,13 @@ class Pictures:
     labels: tuple[str, ...]
     masks: Tensor | None = None
 
-    def draw(self, batch: int, rng: torch.Generator) -> Tensor:
-        """Draw rows, in pairs of the same class, (batch,)."""
-        first = torch.randint(len(self.label), (batch // 2,), generator=rng)
+    def like(self, label: Tensor, rng: torch.Generator) -> Tensor:
+        """Draw a row of each of these classes, (batch,)."""
         order = torch.argsort(self.label, stable=True)
         counts = torch.bincount(self.label, minlength=len(self.labels))
         starts = counts.cumsum(0) - counts
-        wanted = self.label[first]
-        offset = (torch.rand(len(first), generator=rng) * counts[wanted]).long()
-        return torch.stack([first, order[starts[wanted] + offset]], 1).flatten()
+        offset = (torch.rand(len(label), generator=rng) * counts[label]).long()
+        return order[starts[label] + offset]
 
     def images_at(self, rows: Tensor) -> Tensor:
         """Return pictures (batch, 3, height, width) in [0, 1]."""
