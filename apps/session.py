@@ -1,12 +1,14 @@
 """A session: the one mutable object, a person's hands on the knobs."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
 
+import torch
 from torch import Tensor
 
 from steer.apps.history import History
@@ -45,6 +47,11 @@ class Picture:
         """The recipe that makes the pictures again, bit for bit."""
         return self.setting.recipe
 
+    @cached_property
+    def measured(self) -> dict[str, Tensor]:
+        """What the pictures measure, (birds,) per attribute in its unit; nothing where there is no measurer."""
+        return self.setting.dice.model.measure(self.pixels)
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -82,7 +89,7 @@ class Session:
         model = self.model(Path(generator).name)
         self._setting = Setting(Dice(model), dict(model.knobs))
         self.history = History(self._setting)
-        self._unturned: tuple[Dice, Tensor] | None = None
+        self._unturned: dict[bool, Picture] = {}
 
     @property
     def available(self) -> tuple[str, ...]:
@@ -253,33 +260,73 @@ class Session:
             check: called now and then; what it raises ends the work.
         """
         setting, start = self._setting, perf_counter()
-        model = setting.dice.model
-        pixels = model.decode(setting.dice.latent, setting.steering, draft=draft, check=check)
-        return Picture(setting, pixels, perf_counter() - start, draft and model.drafts(setting.dice.latent))
+        draft = draft and setting.dice.model.drafts(setting.dice.latent)
+        if setting.amounts:
+            return self._made(setting, draft, check)
+        return replace(self._plain(setting.dice, draft, check), setting=setting, seconds=perf_counter() - start)
+
+    def _plain(self, dice: Dice, draft: bool, check: Callable[[], None]) -> Picture:
+        """Return the pictures of dice with no knob turned; they are kept until other dice are thrown."""
+        kept = self._unturned.get(draft)
+        if kept is None or kept.setting.dice is not dice:
+            kept = self._unturned[draft] = self._made(Setting(dice, {}), draft, check)
+        return kept
+
+    def _made(self, setting: Setting, draft: bool, check: Callable[[], None]) -> Picture:
+        start = perf_counter()
+        pixels = setting.dice.model.decode(setting.dice.latent, setting.steering, draft=draft, check=check)
+        return Picture(setting, pixels, perf_counter() - start, draft)
 
     def glimpse(self, setting: Setting) -> Tensor:
         """Return the first bird of a setting, such as a step of the history, as a draft: (1, 3, height, width)."""
         steering = setting.steering.rows([0], setting.dice.birds)
         return setting.dice.model.decode(setting.dice.latent.rows([0]), steering, draft=True)
 
-    def unturned(self, picture: Picture) -> Tensor:
-        """Return the pictures of the same dice with no knob turned, (birds, 3, height, width) in [0, 1]."""
-        dice, known = picture.setting.dice, self._unturned
-        if known is None or known[0] is not dice:
-            known = self._unturned = (dice, dice.model.decode(dice.latent))
-        return known[1]
+    def unturned(self, picture: Picture, *, check: Callable[[], None] = lambda: None) -> Picture:
+        """Return the picture of the same dice with no knob turned, a draft if the other is one.
 
-    def strip(self, knob_name: str, amounts: Sequence[float]) -> Iterator[Tensor]:
-        """Yield the first bird with one knob at each amount and the others as they are, a few at a time.
-
-        Each part is (some, 3, height, width) in [0, 1]; together they are as many as the amounts.
+        Args:
+            picture: the picture with the turns.
+            check: as in `picture`.
         """
-        return self._spread([{knob_name: amount} for amount in amounts])
+        return self._plain(picture.setting.dice, picture.draft, check) if picture.setting.amounts else picture
 
-    def map(self, across: str, up: str, columns: Sequence[float], rows: Sequence[float]) -> Iterator[Tensor]:
-        """Yield the first bird over two knobs, row by row, a few at a time; the other knobs stay as they are.
+    def strip(self, knob_name: str, amounts: Sequence[float], *, check: Callable[[], None] = lambda: None) -> Tensor:
+        """Return the first bird with one knob at each amount and the others as they are, as drafts.
 
-        Each part is (some, 3, height, width) in [0, 1].
+        Args:
+            knob_name: the knob.
+            amounts: in its unit.
+            check: as in `picture`.
+
+        Returns:
+            A picture for each amount, (amounts, 3, height, width) in [0, 1].
+
+        Raises:
+            UnknownName: there is no such knob.
+        """
+        return self._spread([{knob_name: amount} for amount in amounts], check)
+
+    def map(
+        self,
+        across: str,
+        up: str,
+        columns: Sequence[float],
+        rows: Sequence[float],
+        *,
+        check: Callable[[], None] = lambda: None,
+    ) -> Tensor:
+        """Return the first bird over two knobs, as drafts, row by row; the other knobs stay as they are.
+
+        Args:
+            across: the knob that is turned from column to column.
+            up: the knob that is turned from row to row.
+            columns: amounts of the one, in its unit.
+            rows: amounts of the other.
+            check: as in `picture`.
+
+        Returns:
+            Pictures (rows * columns, 3, height, width) in [0, 1].
 
         Raises:
             UnknownName: there is no such knob.
@@ -287,33 +334,37 @@ class Session:
         """
         if across == up:
             raise BadInput(f"a map has two knobs, not twice '{up}'; choose another for one of its axes")
-        return self._spread([{across: column, up: row} for row in rows for column in columns])
+        return self._spread([{across: column, up: row} for row in rows for column in columns], check)
 
-    def _spread(self, places: Sequence[Mapping[str, float]]) -> Iterator[Tensor]:
-        """Yield the first bird with some knobs turned otherwise, a few at a time."""
+    def _spread(self, places: Sequence[Mapping[str, float]], check: Callable[[], None]) -> Tensor:
+        """Return the first bird with some knobs turned otherwise, made a few at a time."""
         setting = self._setting
         knobs = {name: self._knob(name) for name in places[0]}
         bird = setting.dice.latent.rows([0])
         others = [turn for turn in setting.steering.turns if turn.knob.name not in knobs]
+        pictures = []
         for start in range(0, len(places), STRIP_AT_ONCE):
             some = places[start : start + STRIP_AT_ONCE]
             turns = [
                 Turn(knob, [place[name] for place in some], setting.windows.get(name)) for name, knob in knobs.items()
             ]
-            yield setting.dice.model.decode(bird.rows([0] * len(some)), Steering([*others, *turns]))
+            steering = Steering([*others, *turns])
+            pictures.append(setting.dice.model.decode(bird.rows([0] * len(some)), steering, draft=True, check=check))
+        return torch.cat(pictures)
 
-    def attributes(self, picture: Picture | None = None) -> dict[str, Tensor]:
-        """Measure the pictures, (birds,) per attribute in its unit; nothing where there is no measurer."""
-        picture = self.picture() if picture is None else picture
-        return picture.setting.dice.model.measure(picture.pixels)
+    def readings(self, picture: Picture, bird: int = 0, *, check: Callable[[], None] = lambda: None) -> list[Reading]:
+        """Return what one bird measures beside what the knobs ask for; empty where there is no measurer.
 
-    def readings(self, picture: Picture, bird: int = 0) -> list[Reading]:
-        """Return what one bird measures beside what the knobs ask for; empty where there is no measurer."""
+        Args:
+            picture: what is measured.
+            bird: which of its birds.
+            check: as in `picture`; it is asked while what stood there before any turn is made.
+        """
         setting = picture.setting
         measurer = setting.dice.model.measurer
         if measurer is None:
             return []
-        values, before = self.attributes(picture), setting.dice.measured
+        values, before = picture.measured, self.unturned(picture, check=check).measured
         asked: dict[str, list[tuple[float, str]]] = {}
         for name, amount in setting.amounts.items():
             knob = setting.knobs[name]

@@ -184,11 +184,6 @@ class Dice:
         stages = generator.backend.stages(latent, generator.sampler_of(latent, None))
         return tuple(stage.interval for stage in stages if knob.space in stage.spaces)
 
-    @cached_property
-    def measured(self) -> dict[str, Tensor]:
-        """What the birds measure before any knob is turned, (birds,) per attribute."""
-        return self.model.measure(self.model.decode(self.latent))
-
     def _sample(self, seeds: Sequence[int]) -> Latent:
         label = self.model.label
         asked = {label.name: self.label} if label is not None and self.label is not None else None

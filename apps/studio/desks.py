@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from threading import BoundedSemaphore, Lock
 from typing import Any, TypeGuard, TypeVar
 
+from torch import Tensor
+
 from steer.apps.session import Picture, Session
 from steer.apps.setting import Setting
 from steer.directions.plausible import LIMITS
@@ -101,6 +103,11 @@ class Desk:
                 if _is_pair(window):
                     self.session.window(name, float(window[0]), float(window[1]))
             self._told = self._stand()
+
+    def glimpse(self, setting: Setting) -> Tensor:
+        """Return the first bird of a setting, (1, 3, height, width): as it is shown if it is, else as a draft."""
+        shown = self.shown
+        return shown.pixels[:1] if shown is not None and shown.setting is setting else self.session.glimpse(setting)
 
     def _revise(self) -> int:
         if not self.revision or self._stand() != self._told:

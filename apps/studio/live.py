@@ -9,8 +9,6 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
-
 from steer.apps.session import Picture
 from steer.apps.studio.desks import Desk, Desks
 from steer.apps.studio.panels import addresses, contact, descriptions, heat_map, plain, readings_html, summary
@@ -37,7 +35,7 @@ def look(desk: Desk, asked: Mapping[str, Any]) -> Answer:
 
 def finish(desk: Desk, asked: Mapping[str, Any]) -> Answer:
     """Make the picture that a draft was shown of, as well as it gets."""
-    desk.shown = desk.session.picture(check=lambda: desk.check(asked.get("stamp")))
+    desk.shown = desk.session.picture(check=_unmoved(desk, asked))
     return _shown(desk, desk.shown, asked)
 
 
@@ -45,7 +43,7 @@ def judge(desk: Desk, asked: Mapping[str, Any]) -> Answer:
     """Measure the picture that is shown."""
     if desk.shown is None:
         return {}
-    readings = desk.session.readings(desk.shown)
+    readings = desk.session.readings(desk.shown, check=_unmoved(desk, asked))
     before = {reading.attribute.name: reading.before for reading in readings}
     return {"readings": readings_html(readings, desk.shown.setting.dice.birds), "before": before}
 
@@ -59,11 +57,8 @@ def strip(desk: Desk, asked: Mapping[str, Any]) -> Answer:
     goes_round = name in desk.travels and is_round(desk.session.setting.knobs[name])
     round_it = [360 / RING_FRAMES * place for place in range(RING_FRAMES)]
     amounts = round_it if goes_round else _middles(desk, name, SLIDER_FRAMES)
-    frames = []
-    for some in desk.session.strip(name, amounts):
-        desk.check(asked.get("stamp"))
-        frames.append(some)
-    return {"known": known, "address": contact(torch.cat(frames), len(amounts)), "text": f"the bird over {plain(name)}"}
+    pictures = desk.session.strip(name, amounts, check=_unmoved(desk, asked))
+    return {"known": known, "address": contact(pictures, len(amounts)), "text": f"the bird over {plain(name)}"}
 
 
 def chart(desk: Desk, asked: Mapping[str, Any]) -> Answer:
@@ -73,11 +68,8 @@ def chart(desk: Desk, asked: Mapping[str, Any]) -> Answer:
     if known == asked.get("known"):
         return {"known": known}
     columns, rows = _middles(desk, across, MAP_SIDE), _middles(desk, up, MAP_SIDE)
-    frames = []
-    for some in desk.session.map(across, up, columns, rows[::-1]):
-        desk.check(asked.get("stamp"))
-        frames.append(some)
-    return {"known": known, "address": contact(torch.cat(frames), len(columns))}
+    pictures = desk.session.map(across, up, columns, rows[::-1], check=_unmoved(desk, asked))
+    return {"known": known, "address": contact(pictures, len(columns))}
 
 
 CALLS: tuple[Verb, ...] = (look, finish, judge, strip, chart)
@@ -122,10 +114,15 @@ def _shown(desk: Desk, picture: Picture, asked: Mapping[str, Any]) -> Answer:
         "finished": not picture.draft,
     }
     if asked.get("view") == "before":
-        answer["before"] = addresses(desk.session.unturned(picture))
+        answer["before"] = addresses(desk.session.unturned(picture).pixels)
     if asked.get("view") == "difference":
-        answer["heat"], answer["changed"] = heat_map(picture.pixels, desk.session.unturned(picture))
+        answer["heat"], answer["changed"] = heat_map(picture.pixels, desk.session.unturned(picture).pixels)
     return answer
+
+
+def _unmoved(desk: Desk, asked: Mapping[str, Any]) -> Callable[[], None]:
+    """Return what ends work for a resting hand at once when the hand moves on."""
+    return lambda: desk.check(asked.get("stamp"))
 
 
 def _known(desk: Desk, asked: Mapping[str, Any], *free: str) -> str:

@@ -84,7 +84,7 @@ def build(generators: Sequence[str] | None = None) -> gr.Blocks:
 
 def _warm_up(desks: Desks) -> None:
     """Make one picture and measure it, so that the first page is as quick as the next."""
-    desks.session.readings(desks.session.picture())
+    desks.session.readings(desks.session.picture(draft=True))
 
 
 def launch(

@@ -166,7 +166,7 @@ class Turn:
         session = desk.session
         session.remember()
         steps, place = session.history.steps, session.history.place
-        desk.thumbs = {step: desk.thumbs.get(step) or thumb(session.glimpse(step)) for step in steps}
+        desk.thumbs = {step: desk.thumbs.get(step) or thumb(desk.glimpse(step)) for step in steps}
         history = {
             "place": place,
             "steps": [{"address": desk.thumbs[step], "text": descriptions(step)[0]} for step in steps],
