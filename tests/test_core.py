@@ -69,10 +69,22 @@ class TestKnobs:
 
     def test_a_ring_knob_turns_its_plane_and_keeps_the_length(self):
         ring, values = steer.RingKnob("hue", "z", torch.eye(4)[:2]), torch.randn(6, 4)
+        values[:, 0] = 1 + values[:, 0].abs()
         moved = values + ring.displacement(values, torch.full((6,), 90.0))
         torch.testing.assert_close(moved[:, 0], -values[:, 1])
         torch.testing.assert_close(moved[:, 1], values[:, 0])
         torch.testing.assert_close(moved[:, 2:], values[:, 2:])
+
+    def test_a_ring_knob_leads_what_is_near_its_centre_out_to_half_the_radius_and_home_again(self):
+        ring, values = steer.RingKnob("hue", "z", torch.eye(2), radius=2.0), torch.tensor([[0.06, 0.08]])
+        lengths = [
+            float((values + ring.displacement(values, torch.tensor([turn]))).norm()) for turn in range(0, 361, 60)
+        ]
+        assert lengths[:4] == sorted(lengths[:4])  # 0.1 out to 1
+        assert lengths[3] == pytest.approx(1, abs=1e-5)
+        assert lengths == pytest.approx(lengths[::-1], abs=1e-5)
+        there = values + ring.displacement(values, torch.tensor([50.0]))
+        torch.testing.assert_close(ring.coordinate(there), ring.coordinate(values) + 50)
 
     def test_a_ring_knob_comes_home_after_360_degrees(self):
         ring, values = steer.RingKnob("hue", "z", torch.eye(4)[:2]), torch.randn(6, 4)
