@@ -35,6 +35,9 @@ SECANTS = 4
 CLOSEST = 0.05
 """A secant step stays this part of the bracket away from its ends, so that both ends move."""
 
+REACHED = 0.05
+"""A sample that never crosses its aim has reached it if it comes as near as this many spreads."""
+
 ROUNDS = 2
 """How often all knobs are dialled, where there are several: each moves a little of what the others have set."""
 
@@ -50,6 +53,9 @@ class Reached:
         target: what was asked for, as the judge counts it, in the attribute's unit.
         readings: what the judge reads of each sample.
         residuals: these less the target; the short way round for circles.
+        out_of_reach: how many samples show the target nowhere on the knob's range, so that they stand where they come
+            nearest to it, by the measurer that the search goes by.
+        reach: from where to where the knob takes the median sample, by the same; None for circles.
     """
 
     knob: Knob
@@ -58,6 +64,8 @@ class Reached:
     target: float
     readings: tuple[float, ...]
     residuals: tuple[float, ...]
+    out_of_reach: int
+    reach: tuple[float, float] | None
 
     @property
     def error(self) -> float:
@@ -75,6 +83,8 @@ class Reached:
             "readings": list(self.readings),
             "residuals": list(self.residuals),
             "median_error": self.error,
+            "out_of_reach": self.out_of_reach,
+            "reach": None if self.reach is None else list(self.reach),
         }
 
 
@@ -138,22 +148,23 @@ def dial(
     for name in targets:
         if name not in knobs:
             raise UnknownName("knob", name, knobs)
-    aims = {name: _aim(knobs[name], target, generator, measurer) for name, target in targets.items()}
+    aims = {name: aim_of(knobs[name], target, generator, measurer) for name, target in targets.items()}
     work = [*aims] * (ROUNDS if len(aims) > 1 else 1)
     turns: dict[str, Turn] = {}
+    solved: dict[str, _Solved] = {}
     for number, name in enumerate(work):
         others = Steering([*kept, *(turn for other, turn in turns.items() if other != name)])
-        amounts = _solve(generator, latent, knobs[name], others, *aims[name], measurer)
-        turns[name] = Turn(knobs[name], amounts.tolist())
+        solved[name] = _solve(generator, latent, knobs[name], others, *aims[name], measurer)
+        turns[name] = Turn(knobs[name], solved[name].amounts.tolist())
         if progress is not None:
             progress(number + 1, len(work))
     final = Steering([*kept, *turns.values()])
     before, after = (read_pictures(generator, latent, judge.measure, each) for each in (Steering(kept), final))
-    judged = {name: _aim(knobs[name], target, generator, judge) for name, target in targets.items()}
+    judged = {name: aim_of(knobs[name], target, generator, judge) for name, target in targets.items()}
     wanted = {attribute.name for attribute, _ in judged.values()}
     return Dialled(
         final,
-        tuple(_reached(turn, *judged[name], after) for name, turn in turns.items()),
+        tuple(_reached(turn, *judged[name], after, solved[name]) for name, turn in turns.items()),
         {
             name: _rms(attribute.difference(after[name], before[name])) / attribute.spread
             for name, attribute in judge.attributes.items()
@@ -166,14 +177,25 @@ def _rms(changes: Tensor) -> float:
     return float(changes.double().square().mean().sqrt())
 
 
-def _reached(turn: Turn, attribute: Attribute, target: float, readings: Mapping[str, Tensor]) -> Reached:
+def _reached(
+    turn: Turn, attribute: Attribute, target: float, readings: Mapping[str, Tensor], solved: "_Solved"
+) -> Reached:
     there = readings[attribute.name].double()
     residuals = attribute.difference(there, torch.tensor(target)).tolist()
     amounts = turn.amounts(len(there)).tolist()
-    return Reached(turn.knob, attribute, tuple(amounts), target, tuple(there.tolist()), tuple(residuals))
+    return Reached(
+        turn.knob,
+        attribute,
+        tuple(amounts),
+        target,
+        tuple(there.tolist()),
+        tuple(residuals),
+        solved.out_of_reach,
+        solved.reach,
+    )
 
 
-def _aim(knob: Knob, target: Target, generator: Generator, measurer: Measurer) -> tuple[Attribute, float]:
+def aim_of(knob: Knob, target: Target, generator: Generator, measurer: Measurer) -> tuple[Attribute, float]:
     """Return the attribute that a knob is meant for, and what it is to be, as this measurer counts it."""
     attribute = measurer.attributes.get(knob.attribute or "")
     if attribute is None or attribute.kind == "categorical":
@@ -205,6 +227,15 @@ def _written(target: str, attribute: Attribute) -> float:
         ) from None
 
 
+@dataclass(frozen=True, eq=False)
+class _Solved:
+    """The amounts that bring each sample nearest to its aim, (samples,), and `Reached.out_of_reach` and ``reach``."""
+
+    amounts: Tensor
+    out_of_reach: int
+    reach: tuple[float, float] | None
+
+
 def _solve(
     generator: Generator,
     latent: Latent,
@@ -213,8 +244,8 @@ def _solve(
     attribute: Attribute,
     aim: float,
     measurer: Measurer,
-) -> Tensor:
-    """Return the amounts, (samples,), that bring each sample nearest to the aim."""
+) -> _Solved:
+    """Look for the amounts that bring each sample nearest to the aim."""
 
     def missed(amounts: Tensor) -> Tensor:
         """Return how far each sample is off, (samples, amounts), when turned by each of its amounts."""
@@ -226,6 +257,7 @@ def _solve(
     amounts = torch.linspace(*knob.range, GRID, dtype=torch.float64).expand(len(latent), GRID)
     off = missed(amounts)
     low, high, off_low, off_high = _brackets(amounts, off, attribute)
+    missing = off_low * off_high > 0
     for _ in range(SECANTS):
         # Where both ends lie on one side there is no crossing, and the middle between them is as good as any.
         crossed = off_low * off_high < 0
@@ -236,7 +268,11 @@ def _solve(
         lower = torch.where(crossed, there * off_low > 0, off_low.abs() > off_high.abs())  # is the new end the lower
         low, off_low = torch.where(lower, between, low), torch.where(lower, there, off_low)
         high, off_high = torch.where(lower, high, between), torch.where(lower, off_high, there)
-    return _at(amounts, off.abs().argmin(dim=1)).float()
+    missing &= off.abs().amin(dim=1) > REACHED * attribute.spread
+    ends: tuple[float, float] | None = None
+    if attribute.kind != "circular":
+        ends = (float(off.amin(dim=1).median()) + aim, float(off.amax(dim=1).median()) + aim)
+    return _Solved(_at(amounts, off.abs().argmin(dim=1)).float(), int(missing.sum()), ends)
 
 
 def _brackets(grid: Tensor, off: Tensor, attribute: Attribute) -> tuple[Tensor, Tensor, Tensor, Tensor]:

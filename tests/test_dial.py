@@ -8,6 +8,7 @@ import torch
 from known_world import Truth, affine, undrawn_aviary
 
 import steer
+from steer.directions.accuracy import measure_dial
 from steer.directions.dial import dial
 from steer.errors import BadInput, UnknownName
 from steer.generator import Generator
@@ -53,6 +54,18 @@ def test_a_number_is_reached_where_the_range_goes_that_far_and_nearly_elsewhere(
     assert all(amount == pytest.approx(0.5, abs=0.02) for amount in found.reached[0].amounts)
     reached = Truth().measure(birds.decode(latent, found.steering))["size"].double()
     assert list(found.reached[0].residuals) == pytest.approx((reached - 0.86).tolist(), abs=1e-6)
+
+
+def test_a_target_beyond_the_range_says_where_the_reach_ends(birds: Generator, knobs: KnobSet) -> None:
+    direction = knobs["size"].direction  # type: ignore[attr-defined]
+    short = LinearKnob("size", "z", direction, range=(-0.5, 0.5), attribute="size")
+    latent, found = dialled(birds, {"size": short}, {"size": 1000.0})
+    ends = (Truth().measure(birds.decode(latent, steer.Steering([(short, end)])))["size"] for end in short.range)
+    assert found.reached[0].out_of_reach == len(SEEDS)
+    assert found.reached[0].reach == pytest.approx([float(each.median()) for each in ends], abs=1e-4)
+    _, found = dialled(birds, knobs, {"size": 0.74, "hue": 10.0})
+    assert [each.out_of_reach for each in found.reached] == [0, 0]
+    assert found.reached[1].reach is None
 
 
 def test_a_reference_picture_says_what_to_reach(birds: Generator, knobs: KnobSet) -> None:
@@ -108,6 +121,37 @@ def test_the_judge_says_what_the_search_could_not_see(birds: Generator, knobs: K
     assert list(found.reached[0].residuals) == pytest.approx([-20] * len(SEEDS), abs=1)
 
 
+def test_how_nearly_knobs_are_dialled_is_measured_by_the_judge(birds: Generator, knobs: KnobSet) -> None:
+    class Off(Truth):
+        """Reads hues 20 degrees too high."""
+
+        def measure(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+            read = super().measure(images)
+            return {**read, "hue": torch.remainder(read["hue"] + 20, 360)}
+
+    chosen = {"hue": knobs["hue"], "short": LinearKnob("short", "z", torch.zeros(12), attribute="size")}
+    measured = measure_dial(birds, chosen, samples=20, measurer=Off(), judge=Truth())
+    hue, short = measured.knobs
+    assert (hue.error, hue.error_90, hue.disagreed) == pytest.approx((20, 20, 20), abs=1)
+    assert hue.searched < 0.5
+    assert hue.out_of_reach == 0
+    assert max(hue.leakage.values()) < 1e-3
+    assert short.out_of_reach > 0.7  # it turns nothing, and birds are seldom as large as is asked
+    assert short.searched == pytest.approx(short.error, abs=1e-6)
+    assert hue.interval[0] <= hue.error <= hue.interval[1]
+    json.dumps(measured.to_json(), allow_nan=False)
+    with pytest.raises(BadInput, match="10 samples"):
+        measure_dial(birds, chosen, samples=9)
+
+
+def test_the_command_measures_dials(made) -> None:  # type: ignore[no-untyped-def]
+    words = ("measure", "dial", "aviary", "--knob", "hue", "--count", "10")
+    (knob,) = json.loads(made(*words, "--json"))["knobs"]
+    assert knob["knob"] == "hue"
+    assert knob["error"] < 12
+    assert "changed most beside it" in made(*words)
+
+
 def test_what_cannot_be_dialled_is_refused_with_what_can(birds: Generator, knobs: KnobSet) -> None:
     aimless = RingKnob("round", "z", torch.eye(12)[:2])
     for asked, targets, message in (
@@ -146,6 +190,8 @@ def test_the_command_dials_and_says_how_nearly(tmp_path, run, made) -> None:  # 
     told = json.loads(made("dial", "aviary", f"background_hue={other}", "--seeds", "1", "--out", out, "--json"))
     seen = steer.measure_attributes(steer.Recipe.load(other).render(), of=steer.load_generator("aviary"))
     assert told["reached"][0]["target"] == pytest.approx(float(seen["background_hue"][0]), abs=1)
+    assert "picture height" in (said := made("dial", "aviary", "size=1000", "--seeds", "1,2", "--out", out))
+    assert "Out of the reach of this knob in 2 of 2 pictures; it goes from" in said
     code, _, errors = run("dial", "aviary", "hue", "--seeds", "1", "--out", out)
     assert (code, errors.count("\n")) == (2, 1)
     assert "hue=orange" in errors

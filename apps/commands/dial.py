@@ -96,5 +96,9 @@ def _say(found: "Dialled", latent: "Latent") -> None:
         say_table(("seed", f"{reached.knob.name} turned by", f"{reached.attribute.name} reached", "off by"), rows)
         unit, aim = reached.attribute.unit, f"{reached.attribute.name} {reached.target:.4g}"
         say(f"{aim} {unit}: half of the pictures are off by {reached.error:.2g} or less")
+        if reached.out_of_reach:
+            low, high = reached.reach or (None, None)
+            ends = "" if low is None else f"; it goes from {low:.3g} to {high:.3g} {unit}"
+            say(f"Out of the reach of this knob in {reached.out_of_reach} of {len(latent)} pictures{ends}")
     most = sorted(found.leakage, key=lambda name: -found.leakage[name])[:3]
     say("Changed most beside it, in spreads: " + ", ".join(f"{name} {found.leakage[name]:.2f}" for name in most))

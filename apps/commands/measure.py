@@ -103,6 +103,42 @@ def compare_(
             say_written(figure, "the same as a figure")
 
 
+@measure.command("dial")
+def dial_(
+    generator: typed.GeneratorName,
+    knob: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A knob to dial; may be repeated; by default all that are for an attribute."),
+    ] = None,
+    knobs: typed.KnobFile = None,
+    count: Annotated[
+        int, typer.Option(metavar="N", help="How many samples a knob is dialled on; no finder ever saw them.")
+    ] = 100,
+    steps: typed.Steps = None,
+    insist: typed.Insist = False,
+    device: typed.Device = "auto",
+    as_json: typed.Json = False,
+) -> None:
+    """Measure how nearly knobs are dialled to targets, and what else changes on the way.
+
+    Example: steer measure dial aviary-biggan --knob hue --knob heading
+    """
+    from steer.directions.accuracy import measure_dial
+    from steer.registry import load_generator
+
+    sampler = read_sampler(steps)
+    model = load_generator(generator, device).with_sampler(sampler)
+    given = read_knobs(knobs, model)
+    asked = knob or [name for name, each in given.items() if each.attribute is not None]
+    fitting = {name: read_knob(name, given, model, insist) for name in asked}
+    with progress("dialling") as report:
+        measured = measure_dial(model, fitting, samples=count, progress=report)
+    if as_json:
+        say_json(measured.to_json())
+    else:
+        say_table(*measured.table())
+
+
 @measure.command("quality")
 def quality(
     generator: typed.GeneratorName,
