@@ -23,7 +23,10 @@ INK = (52, 51, 56)
 FADED_INK = (124, 122, 128)
 
 JPEG_LIMIT = 65_000
-"""The longest recipe that fits into the one EXIF segment of a JPEG, in bytes."""
+"""The longest recipe that fits into the one EXIF segment of a JPEG, in bytes; longer ones get segments of their own."""
+
+JPEG_SEGMENT, JPEG_MARK = "APP4", f"{RECIPE_KEY}\0".encode()
+"""Which segments of a JPEG those are, and how they begin."""
 
 LARGEST_SHEET = 200_000_000
 """The most pixels of a sheet."""
@@ -154,7 +157,7 @@ def save_picture(image: Image.Image, path: str | Path, recipe_json: str | None =
     """Write an image whole or not at all, with its recipe inside.
 
     PNG and WebP keep every pixel; JPEG is for the eye. The recipe goes into PNG as a text chunk under
-    ``latent_recipe``, into JPEG and WebP as EXIF UserComment.
+    ``latent_recipe``, into JPEG and WebP as EXIF UserComment; into JPEG where it is long as APP4 segments.
 
     Raises:
         BadInput: the suffix is none of these, the folder is missing or closed, or the recipe is too long.
@@ -167,42 +170,58 @@ def save_picture(image: Image.Image, path: str | Path, recipe_json: str | None =
     if recipe_json is not None:
         if suffix == ".png":
             options["pnginfo"] = as_png_text(recipe_json)
+        elif suffix == ".webp" or len(exif_comment(recipe_json)) <= JPEG_LIMIT:
+            options["exif"] = as_exif(recipe_json)
         else:
-            options["exif"] = as_exif(recipe_json, JPEG_LIMIT if suffix in (".jpg", ".jpeg") else RECIPE_LIMIT)
+            options["extra"] = as_segments(recipe_json)
     with atomic_path(path) as temporary:
         image.convert("RGB").save(temporary, **options)
 
 
 def as_png_text(recipe_json: str) -> PngInfo:
     """Return PNG text chunks that hold a recipe: tEXt, or iTXt where it is not ASCII."""
-    _check_length(recipe_json.encode(), RECIPE_LIMIT)
+    _check_length(recipe_json.encode())
     info = PngInfo()
     add = info.add_text if recipe_json.isascii() else info.add_itxt
     add(RECIPE_KEY, recipe_json)
     return info
 
 
-def as_exif(recipe_json: str, limit: int = RECIPE_LIMIT) -> Image.Exif:
-    """Return EXIF data whose UserComment holds a recipe, marked as one."""
+def exif_comment(recipe_json: str) -> bytes:
+    """Return the UserComment that holds a recipe, marked as one."""
     text = f"{RECIPE_KEY}:{recipe_json}"
-    comment = b"ASCII\0\0\0" + text.encode() if text.isascii() else b"UNICODE\0" + text.encode("utf-16-be")
-    _check_length(comment, limit)
+    return b"ASCII\0\0\0" + text.encode() if text.isascii() else b"UNICODE\0" + text.encode("utf-16-be")
+
+
+def as_exif(recipe_json: str) -> Image.Exif:
+    """Return EXIF data whose UserComment holds a recipe."""
+    comment = exif_comment(recipe_json)
+    _check_length(comment)
     exif = Image.Exif()
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = comment
     return exif
 
 
+def as_segments(recipe_json: str) -> bytes:
+    """Return the segments of a JPEG that hold a recipe, one part after the other."""
+    text = recipe_json.encode()
+    _check_length(text)
+    parts = [JPEG_MARK + text[start : start + JPEG_LIMIT] for start in range(0, len(text), JPEG_LIMIT)]
+    return b"".join(b"\xff\xe4" + (len(part) + 2).to_bytes(2, "big") + part for part in parts)
+
+
 def as_comment(recipe_json: str) -> bytes:
     """Return the comment of a GIF that holds a recipe, marked as one."""
     comment = f"{RECIPE_KEY}:{recipe_json}".encode()
-    _check_length(comment, RECIPE_LIMIT)
+    _check_length(comment)
     return comment
 
 
-def _check_length(recipe: bytes, limit: int) -> None:
-    if len(recipe) > limit:
-        advice = "save as .png or .webp, which hold more" if limit < RECIPE_LIMIT else "split it up"
-        raise BadInput(f"the recipe takes {len(recipe) >> 10} KiB, over the {limit >> 10} KiB allowed here; {advice}")
+def _check_length(recipe: bytes) -> None:
+    if len(recipe) > RECIPE_LIMIT:
+        raise BadInput(
+            f"the recipe takes {len(recipe) >> 10} KiB, over the {RECIPE_LIMIT >> 10} KiB allowed here; split it up"
+        )
 
 
 def read_recipe_text(path: str | Path) -> str | None:
@@ -234,6 +253,8 @@ def _recipe_of(image: Image.Image) -> str | None:
             text = image.info.get(RECIPE_KEY)
         case "GIF":
             text = _unmarked(image.info.get("comment", b"").decode("utf-8", "replace"))
+        case "JPEG" if parts := _segments_of(image):
+            text = parts.decode("utf-8", "replace")
         case _:
             comment = image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment, b"")
             code = "utf-16-be" if comment[:8] == b"UNICODE\0" else "utf-8"
@@ -241,6 +262,13 @@ def _recipe_of(image: Image.Image) -> str | None:
     if text is not None and len(text) > RECIPE_LIMIT:
         raise BadInput(f"the recipe inside is longer than {RECIPE_LIMIT >> 20} MiB; it cannot be a real one")
     return text
+
+
+def _segments_of(image: Image.Image) -> bytes:
+    """Return what the segments of a JPEG hold that `as_segments` wrote; nothing where there are none."""
+    segments: Sequence[tuple[str, bytes]] = getattr(image, "applist", ())
+    marked = [data for name, data in segments if name == JPEG_SEGMENT and data.startswith(JPEG_MARK)]
+    return b"".join(data.removeprefix(JPEG_MARK) for data in marked)
 
 
 def _unmarked(text: str) -> str | None:

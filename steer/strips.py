@@ -30,6 +30,7 @@ def strip(
     sampler: Sampler | None = None,
     window: Window | None = None,
     absolute: bool = False,
+    steering: Steering | None = None,
 ) -> Recipe:
     """Lay out one knob at several amounts, a row for each seed, a column for each amount.
 
@@ -44,6 +45,7 @@ def strip(
         sampler: steps, for generators that have a choice of them; an inverted picture has its own.
         window: where the knob acts; its own window where None.
         absolute: the amounts are coordinates to arrive at.
+        steering: other turns, the same in every picture.
 
     Returns:
         The recipe of the strip: ``.save("strip.png")`` writes it, ``.image()`` shows it, ``.render()`` computes it.
@@ -72,4 +74,5 @@ def strip(
         column_labels=tuple(f"{amount:+.3g}{mark}" for amount in amounts),
         row_labels=tuple("" if seed is None else f"{seed}" for seed in latent.seeds),
     )
-    return Recipe.of(generator, latent.rows(rows), Steering([turn]), sampler=sampler, layout=layout)
+    kept = steering.rows(rows, len(latent)).turns if steering is not None else ()
+    return Recipe.of(generator, latent.rows(rows), Steering([*kept, turn]), sampler=sampler, layout=layout)

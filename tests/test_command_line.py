@@ -14,7 +14,7 @@ from PIL import Image
 import steer
 from steer.files import read_tensors
 from steer.knob import KnobSet, LinearKnob, Provenance
-from steer.pictures import as_png_text
+from steer.pictures import as_png_text, to_images
 from steer.recipe import Recipe
 
 
@@ -99,6 +99,31 @@ def test_a_strip_has_a_row_a_seed_and_a_column_an_amount(folder, made):
     assert recipe.scene.seeds == [0, 0, 0, 1, 1, 1]
     assert recipe.scene.turns[0].amount == [-1.0, 0.5, 2.0] * 2
     assert recipe.layout.columns == 3
+
+
+def test_a_strip_is_of_pictures_turned_otherwise_too(folder, made):
+    made(
+        *("strip", "aviary", "--knob", "size", "--turn", "hue=120", "--turn", "heading=-30", "--seeds", "0-1"),
+        *("--columns", "2", "--out", "s.png"),
+    )
+    birds = steer.load_generator("aviary")
+    knobs = steer.shipped_knobs(birds)
+    turns = [(knobs["hue"], 120.0), (knobs["heading"], -30.0), (knobs["size"], list(knobs["size"].range) * 2)]
+    expected = birds.decode(birds.sample([0, 0, 1, 1]), steer.Steering(turns))
+    assert torch.equal(Recipe.load("s.png").render(), expected)
+
+
+def test_a_sheet_says_which_seed_each_picture_is_and_keeps_every_pixel(folder, made):
+    made("sample", "aviary", "--seeds", "3,7", "--scale", "1", "--out", "numbered.png")
+    made("sample", "aviary", "--seeds", "3,7", "--scale", "1", "--no-numbers", "--out", "plain.png")
+    numbered, plain = Recipe.load("numbered.png"), Recipe.load("plain.png")
+    assert numbered.layout.captions == ("3", "7")
+    assert plain.layout.captions == ()
+    birds = steer.load_generator("aviary")
+    with Image.open("numbered.png") as sheet:
+        for place, bird in enumerate(to_images(birds.decode(birds.sample([3, 7])))):
+            left = 4 + place * 68
+            assert sheet.crop((left, 4, left + 64, 68)).tobytes() == bird.tobytes()
 
 
 def test_a_knob_sweep_is_filmed_there_and_back(folder, made):

@@ -165,13 +165,19 @@ def test_the_content_decides_not_the_name(tmp_path: Path) -> None:
     assert read_recipe_text(tmp_path / "upload") == RECIPE
 
 
-def test_a_recipe_too_long_for_a_jpeg_is_refused_with_the_cure(tmp_path: Path) -> None:
-    long = json.dumps("x" * JPEG_LIMIT)
-    with pytest.raises(BadInput, match=r"\.png or \.webp"):
-        save_picture(to_images(ramp())[0], tmp_path / "bird.jpg", long)
-    assert not list(tmp_path.iterdir())
-    save_picture(to_images(ramp())[0], tmp_path / "bird.webp", long)
-    assert read_recipe_text(tmp_path / "bird.webp") == long
+@pytest.mark.parametrize("letter", ["x", "ü"])
+@pytest.mark.parametrize("length", [JPEG_LIMIT - 22, JPEG_LIMIT // 2, JPEG_LIMIT, 3 * JPEG_LIMIT, 3 * JPEG_LIMIT + 1])
+def test_a_recipe_of_any_length_comes_back_out_of_a_jpeg(tmp_path: Path, letter: str, length: int) -> None:
+    recipe = json.dumps(letter * length, ensure_ascii=False)
+    save_picture(to_images(ramp())[0], tmp_path / "bird.jpg", recipe)
+    assert read_recipe_text(tmp_path / "bird.jpg") == recipe
+    with Image.open(tmp_path / "bird.jpg") as image:
+        assert image.size == to_images(ramp())[0].size
+
+
+def test_segments_of_others_are_no_recipe(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "photo.jpg", extra=b"\xff\xe4\0\x06abcd")
+    assert read_recipe_text(tmp_path / "photo.jpg") is None
 
 
 def test_a_recipe_that_just_fits_a_jpeg_comes_back(tmp_path: Path) -> None:

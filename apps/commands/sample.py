@@ -43,6 +43,9 @@ def sample(
     columns: Annotated[int | None, typer.Option(metavar="N", help="Pictures in a row of the sheet.")] = None,
     scale: typed.Scale = None,
     bare: Annotated[bool, typer.Option("--bare", help="A single picture at its own size, without a border.")] = False,
+    numbers: Annotated[
+        bool, typer.Option("--numbers/--no-numbers", help="Each picture's seed below it, where there are several.")
+    ] = True,
     latents: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the dice, as .safetensors.")] = None,
     attributes: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write what the pictures measure, as .csv.")
@@ -62,25 +65,26 @@ def sample(
     from steer.seeds import parse_seeds
     from steer.steering import Steering
 
-    numbers, sampler = parse_seeds(seeds), read_sampler(steps)
+    chosen, sampler = parse_seeds(seeds), read_sampler(steps)
     request = Request(label, prompt, sketch, layout, guidance, strength)
     if out is latents is attributes is None:
         raise BadInput("say where to write the sheet: --out FILE.png (or --latents, --attributes)")
-    if out is not None and len(numbers) > LARGEST_SHEET:
+    if out is not None and len(chosen) > LARGEST_SHEET:
         raise BadInput(
-            f"a sheet holds {LARGEST_SHEET} pictures, not {len(numbers)}; take fewer seeds, or leave out --out"
+            f"a sheet holds {LARGEST_SHEET} pictures, not {len(chosen)}; take fewer seeds, or leave out --out"
         )
-    if bare and len(numbers) > 1:
-        raise BadInput(f"--bare is for one picture, not {len(numbers)}; take one seed, or leave it out")
+    if bare and len(chosen) > 1:
+        raise BadInput(f"--bare is for one picture, not {len(chosen)}; take one seed, or leave it out")
     check_out(out, PICTURES + RECIPES)
     check_out(latents, TENSORS)
     check_out(attributes, (".csv",))
     model = load_generator(generator, device)
     steering = Steering(read_turns(turn, knobs, model, insist))
-    latent = model.sample(numbers, condition=request.condition(model, len(numbers)), truncation=truncation)
-    count = f"{len(numbers)} picture{'s' if len(numbers) > 1 else ''}"
+    latent = model.sample(chosen, condition=request.condition(model, len(chosen)), truncation=truncation)
+    count = f"{len(chosen)} picture{'s' if len(chosen) > 1 else ''}"
     if out is not None:
-        sheet = Layout(columns=columns, scale=scale, bare=bare)
+        below = tuple(map(str, chosen)) if numbers and len(chosen) > 1 else ()
+        sheet = Layout(columns=columns, scale=scale, bare=bare, captions=below)
         with progress("drawing") as report:
             Recipe.of(model, latent, steering, sampler=sampler, layout=sheet).save(out, model, progress=report)
         say_written(out, f"{count} by {model.name}")
@@ -89,7 +93,7 @@ def sample(
         say_written(latents, f"the dice of {count}")
     if attributes is not None:
         _write_attributes(attributes, latent, steering, sampler, model)
-        say_written(attributes, f"what {count} measure{'' if len(numbers) > 1 else 's'}")
+        say_written(attributes, f"what {count} measure{'' if len(chosen) > 1 else 's'}")
 
 
 def _write_latents(path: Path, latent: "Latent", model: "Generator") -> None:

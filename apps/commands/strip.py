@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from steer.apps.commands import typed
-from steer.apps.commands.reading import Request, read_ends, read_knob, read_knobs, read_latent, read_sampler
+from steer.apps.commands.reading import Request, read_ends, read_knob, read_knobs, read_latent, read_sampler, read_turns
 from steer.apps.commands.writing import PICTURES, RECIPES, check_out, progress, say_written
 
 LARGEST_STRIP = 200
@@ -22,6 +22,7 @@ def strip(
     knobs: typed.KnobFile = None,
     start: typed.Start = None,
     end: typed.End = None,
+    turn: typed.Turns = None,
     columns: Annotated[int, typer.Option(metavar="N", help="Pictures in a row.")] = 7,
     label: typed.Label = None,
     prompt: typed.Prompt = None,
@@ -41,12 +42,15 @@ def strip(
 
     Example: steer strip aviary-biggan --knob heading --seeds 0-5 --out strip.png
 
+    Example: steer strip aviary-biggan --knob heading --turn hue=120 --seeds 0-5 --out green.png
+
     Example: steer strip aviary-biggan --knob heading --picture inverted.png --out strip.png
     """
     import torch
 
     from steer.errors import BadInput
     from steer.registry import load_generator
+    from steer.steering import Steering
     from steer.strips import strip as lay_out
 
     check_out(out, PICTURES + RECIPES)
@@ -61,7 +65,8 @@ def strip(
     ends = read_ends(chosen, start, end, absolute=absolute)
     latent = read_latent(seeds, picture, request, truncation, model, insist)
     amounts = torch.linspace(*ends, columns).tolist()
-    recipe = lay_out(model, chosen, latent, amounts=amounts, absolute=absolute, sampler=sampler)
+    kept = Steering(read_turns(turn, knobs, model, insist))
+    recipe = lay_out(model, chosen, latent, amounts=amounts, absolute=absolute, sampler=sampler, steering=kept)
     with progress("drawing") as report:
         recipe.save(out, model, progress=report)
     say_written(out, f"{model.name}, {knob} at {columns} amounts; rows: {len(latent)}")
