@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-STEPS = 12
+STEPS = 16
 """Way points between where a sample is and where it goes."""
 
 CIRCLE = math.tau / math.sqrt(12)
@@ -27,7 +27,10 @@ SMALLEST_RADIUS = 0.3
 DAMPING = 0.01
 """Keeps steps short where attributes hardly answer: a squared slope, in spreads per sigma."""
 
-LONGEST_STEP = 1.0
+CLEAR_AFTER = 1 / 3
+"""How far an angle turns, in spreads, until all is done to show it clearly; before, in proportion."""
+
+LONGEST_STEP = 1.5
 """How far one step goes at most, in sigmas."""
 
 
@@ -85,16 +88,28 @@ class Response:
 
     def slopes(self, coordinates: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Return every attribute in spreads, (batch, attributes), and how fast it grows, (..., coordinates)."""
-        outputs, before = self._forward(coordinates, context)
-        slopes = self.layers[-1][:, :-1].expand(len(outputs), -1, -1)  # (batch, outputs, hidden)
-        for layer, values in zip(self.layers[-2::-1], before[::-1], strict=True):
-            slopes = slopes * _silu_slope(values)[:, None] @ layer[:, :-1]
+        outputs, slopes = self._outputs_and_slopes(coordinates, context)
         cosine, sine = outputs[:, self._first], outputs[:, self._second]
-        slopes = slopes[..., : coordinates.shape[1]]
         first, second = slopes[:, self._first], slopes[:, self._second]
         square = (cosine.square() + sine.square()).clamp_min(SMALLEST_RADIUS**2) * CIRCLE
         across = (cosine[..., None] * second - sine[..., None] * first) / square[..., None]
         return self._told(cosine, sine), torch.where(self._circle[:, None], across, first)
+
+    def outwards(self, coordinates: Tensor, context: Tensor, angle: int) -> Tensor:
+        """Return the shortest step to where an angle is told clearly: to radius 1, (batch, coordinates)."""
+        outputs, slopes = self._outputs_and_slopes(coordinates, context)
+        pair = [int(self._first[angle]), int(self._second[angle])]
+        radius = outputs[:, pair].square().sum(1, keepdim=True).sqrt().clamp_min(SMALLEST_LENGTH)
+        slope = (outputs[:, pair, None] * slopes[:, pair]).sum(1) / radius
+        return (1 - radius).clamp_min(0) * slope / (slope.square().sum(1, keepdim=True) + DAMPING)
+
+    def _outputs_and_slopes(self, coordinates: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the outputs, (batch, outputs), and how fast each grows, (batch, outputs, coordinates)."""
+        outputs, before = self._forward(coordinates, context)
+        slopes = self.layers[-1][:, :-1].expand(len(outputs), -1, -1)  # (batch, outputs, hidden)
+        for layer, values in zip(self.layers[-2::-1], before[::-1], strict=True):
+            slopes = slopes * _silu_slope(values)[:, None] @ layer[:, :-1]
+        return outputs, slopes[..., : coordinates.shape[1]]
 
     def _told(self, cosine: Tensor, sine: Tensor) -> Tensor:
         """Return attributes in spreads by their outputs, (batch, attributes) each; a number stands in both."""
@@ -122,7 +137,8 @@ class Response:
         The amount is divided among way points. The step to each is the shortest in sigmas that undoes what attributes
         are off by so far, by the slopes half way: J⁺ r = Jᵀ (J Jᵀ + damping)⁻¹ r, after Nakamura & Hanafusa (1986).
         Where attributes leave it free, it also leads back to the distance from 0 that the start has, in which dice
-        that are drawn hardly vary. Exactly nothing happens where the amount is 0.
+        that are drawn hardly vary; and for an angle that the start shows unclearly, the farther it turns the more, to
+        where it is clear. Exactly nothing happens where the amount is 0.
 
         Args:
             start: (batch, coordinates).
@@ -139,9 +155,12 @@ class Response:
         for step in range(1, STEPS + 1):
             readings, slopes = self.slopes(place, context)
             off = self._short_way_round(began + change * (step / STEPS) - readings)
-            inwards = (length / _length(place) - 1) * place
-            _, half_way = self.slopes(place + _step(slopes, off, inwards) / 2, context)
-            place = place + _step(half_way, off, inwards)
+            pull = (length / _length(place) - 1) * place
+            if self.circles[target]:
+                turned = (amount.abs() * step / STEPS / CLEAR_AFTER).clamp_max(1)[:, None]
+                pull = pull + turned * self.outwards(place, context, target)
+            _, half_way = self.slopes(place + _step(slopes, off, pull) / 2, context)
+            place = place + _step(half_way, off, pull)
         return place
 
     def follow_round(self, start: Tensor, context: Tensor, target: int, turns: Tensor) -> Tensor:

@@ -62,6 +62,16 @@ def test_slopes_are_the_derivatives_of_readings() -> None:
         torch.testing.assert_close(slopes[told, number], expected[told])
 
 
+def test_an_angle_that_a_sample_shows_unclearly_becomes_clear_as_it_turns() -> None:
+    knob = flow(torch.eye(4)[:3], circles=(True, False))  # cosine, sine and a number stand in the first three values
+    start = torch.tensor([[0.2, 0.0, 0.5, 1.0]])
+    moved = start + knob.displacement(start, torch.tensor([90.0]))
+    assert math.degrees(math.atan2(moved[0, 1], moved[0, 0])) == pytest.approx(90, abs=3)
+    assert float(moved[0, :2].norm()) == pytest.approx(1, abs=0.2)
+    assert float(moved[0, 2]) == pytest.approx(0.5, abs=0.02)
+    assert float(knob.displacement(start, torch.tensor([0.1])).norm()) < 0.05
+
+
 def test_it_moves_its_attribute_by_the_amount_and_holds_the_others() -> None:
     values, amounts = torch.randn(8, 4), torch.linspace(-1.5, 1.5, 8)
     for target in range(3):
