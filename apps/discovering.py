@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from steer.apps.setting import Model, Setting
+from steer.directions.flip import flip
 from steer.errors import BadInput, UnknownName
-from steer.knob import Knob, KnobSet, LinearKnob, RingKnob, Window
+from steer.knob import Knob, KnobSet, Window
 from steer.progress import Progress
 from steer.registry import load_finder, registered
 from steer.seeds import parse_seeds
@@ -237,15 +238,9 @@ class Candidate:
         """Return it turning the other way.
 
         Raises:
-            BadInput: a knob of its kind has one way only.
+            BadInput: nobody knows how a knob of its kind is turned round.
         """
-        low, high = self.knob.range
-        if isinstance(self.knob, LinearKnob):
-            return self._with(direction=-self.knob.direction, range=(-high, -low))
-        if isinstance(self.knob, RingKnob):
-            first, second = self.knob.plane
-            return self._with(plane=torch.stack([first, -second]), range=(-high, -low))
-        raise BadInput(f"a knob of the kind '{self.knob.kind}' goes one way only; turn it by negative amounts")
+        return replace(self, knob=flip(self.knob))
 
     def trimmed(self, low: float, high: float) -> "Candidate":
         """Return it with another range.
