@@ -45,7 +45,7 @@ def forward(setting: Setting, steps: int) -> Film:
     Raises:
         BadInput: the model has no noise levels, or not so many.
     """
-    picture = setting.dice.model.decode(*_first(setting))
+    picture = setting.dice.decode(*_first(setting))
     return Film.forward(setting.generator, picture[0], steps=steps)
 
 

@@ -12,11 +12,14 @@ from steer.errors import BadInput, BrokenFile, WrongGenerator
 from steer.knob import Knob
 from steer.latent import Latent
 from steer.recipe import Recipe
+from steer.sampler import Sampler
 from steer.scene import Scene
 
 
 def restored(recipe: Recipe, model: Model) -> tuple[Setting, str | None]:
     """Return the setting that a recipe describes, and a note where it holds more than can be shown.
+
+    Of pictures that differ in what is turned or asked for the first is shown.
 
     Raises:
         WrongGenerator: the model has other weights than the recipe was made with.
@@ -26,6 +29,7 @@ def restored(recipe: Recipe, model: Model) -> tuple[Setting, str | None]:
     if recipe.fingerprint != model.generator.fingerprint:
         insist = "steer render FILE --out OTHER --insist"
         raise WrongGenerator("the recipe", recipe.fingerprint, model.generator.fingerprint, insist)
+    count, recipe = _count(recipe), recipe.of_part(0)
     scene = recipe.scene
     if scene is None:
         raise BadInput("this is the recipe of a film, and here pictures are shown; use: steer render FILE --out OTHER")
@@ -35,7 +39,9 @@ def restored(recipe: Recipe, model: Model) -> tuple[Setting, str | None]:
 
     amounts = [turn.amounts(len(scene.seeds)) for turn in turns]
     birds = max(shown for shown in COLUMNS if shown <= len(scene.seeds))
-    if not all(bool((each[:birds] == each[0]).all()) for each in amounts):
+    asked = {name: entries for name, entries in scene.condition.items() if name not in _label_of(model)}
+    same_turns = all(bool((each[:birds] == each[0]).all()) for each in amounts)
+    if not (same_turns and all(len(set(entries[:birds])) == 1 for entries in asked.values())):
         birds = 1
     knobs: dict[str, Knob] = dict(model.knobs)
     names: list[str] = []
@@ -43,13 +49,26 @@ def restored(recipe: Recipe, model: Model) -> tuple[Setting, str | None]:
         names.append(_adopted(turn.knob, knobs, names))
     turned = {name: _shortest(each[0]) for name, each in zip(names, amounts, strict=True)}
     windows = {name: turn.window for name, turn in zip(names, turns, strict=True) if turn.window is not None}
-    setting = Setting(_dice(scene, model, birds), knobs, turned, windows)
+    dice = _dice(scene, model, birds, {name: entries[0] for name, entries in asked.items()})
+    if recipe.sampler and dice.latent.anchor is None and Sampler(**recipe.sampler) != model.final:
+        dice = replace(dice, sampler=Sampler(**recipe.sampler))
+    setting = Setting(dice, knobs, turned, windows)
     try:
-        model.decode(setting.dice.latent, setting.steering)
+        dice.decode(dice.latent, setting.steering, draft=True)
     except (RuntimeError, IndexError, ValueError) as error:
         raise _misfit(model) from error
-    note = f"This file holds {len(scene.seeds)} pictures; here {'are' if birds > 1 else 'is'} the first {birds}."
-    return setting, note if birds < len(scene.seeds) else None
+    note = f"This file holds {count} pictures; here {'are' if birds > 1 else 'is'} the first {birds}."
+    return setting, note if birds < count else None
+
+
+def _count(recipe: Recipe) -> int:
+    """Return how many pictures a recipe holds."""
+    scenes = [part.scene for part in recipe.parts or ()] or ([recipe.scene] if recipe.scene else [])
+    return sum(len(scene.seeds) for scene in scenes)
+
+
+def _label_of(model: Model) -> tuple[str, ...]:
+    return (model.label.name,) if model.label else ()
 
 
 def _shortest(amount: Tensor) -> float:
@@ -77,7 +96,7 @@ def _same(knob: Knob, other: Knob) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-def _dice(scene: Scene, model: Model, birds: int) -> Dice:
+def _dice(scene: Scene, model: Model, birds: int, asked: dict[str, str]) -> Dice:
     """Return the dice of a scene: drawn again from its seeds where they can be, else held as plain values."""
     labels = scene.condition.get(model.label.name, [])[:birds] if model.label else []
     seeds = tuple(seed for seed in scene.seeds[:birds] if seed is not None)
@@ -86,6 +105,7 @@ def _dice(scene: Scene, model: Model, birds: int) -> Dice:
         seeds=(seeds + consecutive(seeds[-1] + 1 if seeds else 0, MOST_BIRDS))[:MOST_BIRDS],
         birds=birds,
         label=labels[0] if len(set(labels)) == 1 else None,
+        asked=asked,
         truncation=scene.truncation,
     )
     if scene.values is None and len(seeds) == birds:

@@ -127,7 +127,8 @@ class Session:
             if model is dice.model:
                 return
             known = model.label is not None and dice.label in model.label.choices
-            dice = replace(dice, model=model, label=dice.label if known else None, thrown=(), held=None)
+            label = dice.label if known else None
+            dice = replace(dice, model=model, label=label, asked={}, sampler=None, thrown=(), held=None)
             self._step(Setting(_checked(dice), dict(model.knobs)))
 
     def throw(self, seed: int) -> None:
@@ -169,6 +170,26 @@ class Session:
             if label is not None and dice.model.label is None:
                 raise UnknownName("label", label, (), f"'{dice.model.generator.name}' has no classes")
             self._step(replace(self._setting, dice=_checked(replace(dice, label=label))))
+
+    def caption(self, caption: str) -> None:
+        """Ask in words for what to draw, with the same dice; an empty caption asks for nothing.
+
+        Raises:
+            BadInput: the generator reads no captions, or knows none of these words.
+        """
+        with self._lock:
+            if caption.strip() != self._setting.dice.caption:
+                self._step(replace(self._setting, dice=_checked(self._setting.dice.captioned(caption))))
+
+    def steps(self, steps: int) -> None:
+        """Take another number of steps to the picture.
+
+        Raises:
+            BadInput: the generator has no choice of steps, an inverted picture has its own, or it is no number of them.
+        """
+        with self._lock:
+            if steps != self._setting.dice.steps:
+                self._step(replace(self._setting, dice=_checked(self._setting.dice.stepped(steps))))
 
     def truncation(self, truncation: float) -> None:
         """Draw the dice in towards their mean, in (0, 1].
@@ -260,7 +281,7 @@ class Session:
             check: called now and then; what it raises ends the work.
         """
         setting, start = self._setting, perf_counter()
-        draft = draft and setting.dice.model.drafts(setting.dice.latent)
+        draft = draft and setting.dice.model.drafts(setting.dice.latent, setting.dice.sampler)
         if setting.amounts:
             return self._made(setting, draft, check)
         return replace(self._plain(setting.dice, draft, check), setting=setting, seconds=perf_counter() - start)
@@ -274,13 +295,13 @@ class Session:
 
     def _made(self, setting: Setting, draft: bool, check: Callable[[], None]) -> Picture:
         start = perf_counter()
-        pixels = setting.dice.model.decode(setting.dice.latent, setting.steering, draft=draft, check=check)
+        pixels = setting.dice.decode(setting.dice.latent, setting.steering, draft=draft, check=check)
         return Picture(setting, pixels, perf_counter() - start, draft)
 
     def glimpse(self, setting: Setting) -> Tensor:
         """Return the first bird of a setting, such as a step of the history, as a draft: (1, 3, height, width)."""
         steering = setting.steering.rows([0], setting.dice.birds)
-        return setting.dice.model.decode(setting.dice.latent.rows([0]), steering, draft=True)
+        return setting.dice.decode(setting.dice.latent.rows([0]), steering, draft=True)
 
     def unturned(self, picture: Picture, *, check: Callable[[], None] = lambda: None) -> Picture:
         """Return the picture of the same dice with no knob turned, a draft if the other is one.
@@ -349,7 +370,7 @@ class Session:
                 Turn(knob, [place[name] for place in some], setting.windows.get(name)) for name, knob in knobs.items()
             ]
             steering = Steering([*others, *turns])
-            pictures.append(setting.dice.model.decode(bird.rows([0] * len(some)), steering, draft=True, check=check))
+            pictures.append(setting.dice.decode(bird.rows([0] * len(some)), steering, draft=True, check=check))
         return torch.cat(pictures)
 
     def readings(self, picture: Picture, bird: int = 0, *, check: Callable[[], None] = lambda: None) -> list[Reading]:
@@ -438,4 +459,5 @@ class Session:
 def _checked(dice: Dice) -> Dice:
     """Return the dice once their latent was drawn, so that what cannot be drawn fails before it is chosen."""
     assert len(dice.latent) == dice.birds
+    dice.model.generator.sampler_of(dice.latent, dice.sampler)
     return dice

@@ -19,6 +19,7 @@ from steer.latent import Latent
 from steer.layout import Layout
 from steer.recipe import Recipe
 from steer.registry import load_generator, load_measurer, shipped_knobs
+from steer.sampler import Sampler
 from steer.steering import Steering, Turn
 
 COLUMNS: Mapping[int, int] = {1: 1, 4: 2, 9: 3}
@@ -30,6 +31,8 @@ LARGEST_SEED = 2**53 - 1
 TYPICAL = 0.8
 """The truncation that a session begins with: it looks better than 1, and is hardly less varied."""
 
+
+MOST_STEPS = 1000
 
 SLICE = 0.15
 """Seconds after which whoever makes pictures lets others go first."""
@@ -64,6 +67,16 @@ class Model:
         """The condition that chooses a class, if there is one."""
         return next((each for each in self.generator.conditions.values() if each.kind == "label"), None)
 
+    @cached_property
+    def caption(self) -> Condition | None:
+        """The condition that says in words what to draw, if there is one."""
+        return next((each for each in self.generator.conditions.values() if each.kind == "text"), None)
+
+    @property
+    def final(self) -> Sampler | None:
+        """The steps that are taken where none are asked for; None where there is no choice of them."""
+        return self.generator.sampler or self.generator.backend.samplers.get("final")
+
     @property
     def dice_knobs(self) -> tuple[str, ...]:
         """The names of the knobs that can be thrown as one die: those along plain dice."""
@@ -74,15 +87,17 @@ class Model:
             if spaces[knob.space].kind == "input" and spaces[knob.space].isotropic
         )
 
-    def drafts(self, latent: Latent) -> bool:
-        """Whether a draft differs from the picture: where steps are taken, and no inverted picture fixes how many."""
-        return self.generator.draft is not None and latent.anchor is None
+    def drafts(self, latent: Latent, sampler: Sampler | None = None) -> bool:
+        """Whether a draft differs from the picture: where more steps are taken, and no inverted picture fixes them."""
+        draft, asked = self.generator.draft, sampler or self.final
+        return draft is not None and latent.anchor is None and asked is not None and asked.steps > draft.steps
 
     def decode(
         self,
         latent: Latent,
         steering: Steering | None = None,
         *,
+        sampler: Sampler | None = None,
         draft: bool = False,
         check: Callable[[], None] = lambda: None,
     ) -> Tensor:
@@ -93,6 +108,7 @@ class Model:
         Args:
             latent: what to make pictures of.
             steering: the turns.
+            sampler: the steps, where the generator takes steps; None for its own.
             draft: make do with few steps, where the generator takes steps.
             check: called after every stage; what it raises ends the work.
         """
@@ -105,7 +121,7 @@ class Model:
                 self.lock.step_aside()
                 since = perf_counter()
 
-        sampler = self.generator.draft if draft and self.drafts(latent) else None
+        sampler = self.generator.draft if draft and self.drafts(latent, sampler) else sampler
         with self.lock, torch.no_grad():
             since = perf_counter()
             return self.generator.decode(latent, steering, sampler=sampler, progress=pause)
@@ -146,7 +162,9 @@ class Dice:
         seeds: a seed for each of `MOST_BIRDS` birds, shown or not.
         birds: how many birds are shown.
         label: the class that is asked for; None for what the seed draws.
+        asked: what else is asked for, such as a caption: an entry for each condition.
         truncation: how far the dice are drawn in.
+        sampler: the steps to the picture, where the generator takes steps; None for its own.
         thrown: the dice thrown singly, each a knob and the seed it was thrown with.
         held: birds that came as plain values, without a seed; they stand in for the first rows.
     """
@@ -155,7 +173,9 @@ class Dice:
     seeds: tuple[int, ...] = tuple(range(MOST_BIRDS))
     birds: int = 1
     label: str | None = None
+    asked: Mapping[str, str] = field(default_factory=dict)
     truncation: float = TYPICAL
+    sampler: Sampler | None = None
     thrown: tuple[tuple[Knob, int], ...] = ()
     held: Latent | None = None
 
@@ -163,6 +183,60 @@ class Dice:
     def plain(self) -> bool:
         """Whether every bird is simply that of its seed."""
         return self.held is None and not self.thrown
+
+    @property
+    def wanted(self) -> dict[str, str]:
+        """Everything that is asked for, an entry for each condition, the class included."""
+        label = self.model.label
+        return {**self.asked, **({label.name: self.label} if label is not None and self.label is not None else {})}
+
+    @property
+    def caption(self) -> str:
+        """The words that are asked for; empty where there are none."""
+        return self.asked.get(self.model.caption.name, "") if self.model.caption else ""
+
+    def captioned(self, caption: str) -> "Dice":
+        """Return the dice with other words asked for, or none.
+
+        Raises:
+            BadInput: the generator reads no words.
+        """
+        if self.model.caption is None:
+            raise BadInput(f"'{self.model.generator.name}' reads no captions; choose one that does")
+        name, words = self.model.caption.name, caption.strip()
+        others = {each: entry for each, entry in self.asked.items() if each != name}
+        return replace(self, asked={**others, **({name: words} if words else {})})
+
+    @property
+    def steps(self) -> int | None:
+        """How many steps lead to the picture; None where there is no choice of them."""
+        sampler = self.sampler or self.model.final
+        return sampler.steps if sampler else None
+
+    def stepped(self, steps: int) -> "Dice":
+        """Return the dice with another number of steps to the picture.
+
+        Raises:
+            BadInput: there is no choice of steps, or it is no number of them.
+        """
+        final = self.model.final
+        if final is None:
+            raise BadInput(f"'{self.model.generator.name}' makes a picture in one go and has no choice of steps")
+        if not 1 <= steps <= MOST_STEPS:
+            raise BadInput(f"a picture takes 1 to {MOST_STEPS} steps, not {steps}")
+        sampler = replace(self.sampler or final, steps=steps)
+        return replace(self, sampler=None if sampler == final else sampler)
+
+    def decode(
+        self,
+        latent: Latent,
+        steering: Steering | None = None,
+        *,
+        draft: bool = False,
+        check: Callable[[], None] = lambda: None,
+    ) -> Tensor:
+        """Make pictures of a latent in the steps that are chosen; see `Model.decode`."""
+        return self.model.decode(latent, steering, sampler=self.sampler, draft=draft, check=check)
 
     @cached_property
     def latent(self) -> Latent:
@@ -181,33 +255,28 @@ class Dice:
     def stages(self, knob: Knob) -> tuple[tuple[float, float], ...]:
         """Return the parts of the way to the picture in which the values that a knob turns are met."""
         generator, latent = self.model.generator, self.latent.rows([0])
-        stages = generator.backend.stages(latent, generator.sampler_of(latent, None))
+        stages = generator.backend.stages(latent, generator.sampler_of(latent, self.sampler))
         return tuple(stage.interval for stage in stages if knob.space in stage.spaces)
 
     def _sample(self, seeds: Sequence[int]) -> Latent:
-        label = self.model.label
-        asked = {label.name: self.label} if label is not None and self.label is not None else None
-        return self.model.generator.sample(list(seeds), condition=asked, truncation=self.truncation)
+        return self.model.generator.sample(list(seeds), condition=self.wanted or None, truncation=self.truncation)
 
     def _hold(self, held: Latent, drawn: Latent) -> Latent:
-        """Put held birds in the place of the first drawn ones; what is not dice follows the label."""
+        """Put held birds in the place of the first drawn ones; what is not dice follows what is asked for."""
         count = min(len(held), len(drawn))
-        label = self.model.label
-        relabelled = (
-            label is not None and self.label is not None and set(held.condition.get(label.name, ())) != {self.label}
-        )
-        if held.anchor and count == len(drawn) and not relabelled and self.truncation == held.truncation:
+        asked_anew = any(set(held.condition.get(name, ())) != {entry} for name, entry in self.wanted.items())
+        if held.anchor and count == len(drawn) and not asked_anew and self.truncation == held.truncation:
             return held.rows(range(count))  # an inverted picture stays what it is until something of it changes
         values = {}
         for name, fresh in drawn.values.items():
             kept = held[name][:count]
             if self.model.generator.spaces[name].isotropic:
                 kept = kept if self.truncation == held.truncation else kept * (self.truncation / held.truncation)
-            elif relabelled:
+            elif asked_anew:
                 kept = fresh[:count]
             values[name] = torch.cat([kept, fresh[count:]])
-        labels = drawn.condition if relabelled else {**drawn.condition, **held.condition}
-        condition = {name: (*labels[name][:count], *drawn.condition[name][count:]) for name in drawn.condition}
+        entries = drawn.condition if asked_anew else {**drawn.condition, **held.condition}
+        condition = {name: (*entries[name][:count], *drawn.condition[name][count:]) for name in drawn.condition}
         return replace(drawn, values=values, condition=condition, seeds=(None,) * count + drawn.seeds[count:])
 
 
@@ -245,11 +314,13 @@ class Setting:
     @cached_property
     def recipe(self) -> Recipe:
         """The recipe of the picture."""
-        recipe = Recipe.of(self.generator, self.dice.latent, self.steering, layout=self.layout)
+        dice, label = self.dice, self.dice.model.label
+        recipe = Recipe.of(self.generator, dice.latent, self.steering, sampler=dice.sampler, layout=self.layout)
         assert recipe.scene is not None
-        if self.dice.label is None and self.dice.plain:
+        if dice.label is None and dice.plain and label is not None:
             # No label was asked for, so none is written down: the seed draws the same one again.
-            recipe = recipe.model_copy(update={"scene": recipe.scene.model_copy(update={"condition": {}})})
+            condition = {name: entries for name, entries in recipe.scene.condition.items() if name != label.name}
+            recipe = recipe.model_copy(update={"scene": recipe.scene.model_copy(update={"condition": condition})})
         return recipe
 
     @property

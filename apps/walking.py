@@ -50,10 +50,14 @@ def walk_through(pins: Sequence[Setting], pace: Pace) -> Walk:
     if len(truncations) > 1:
         said = " and ".join(f"{each:g}" for each in truncations)
         raise BadInput(f"a walk keeps one truncation, and these pins have {said}; pin them with the same one")
+    samplers = {pin.dice.sampler for pin in pins}
+    if len(samplers) > 1:
+        raise BadInput("a walk keeps one number of steps, and these pins have several; pin them with the same one")
     if len({pin.dice.birds for pin in pins}) > 1:
         raise BadInput("every pin of a walk shows the same number of pictures; pin them with the same one")
     keyframes = [Keyframe(pin.dice.latent, pin.steering.turns, pace.seconds) for pin in pins]
-    return Walk(pins[0].generator, keyframes, fps=pace.fps, loop=pace.loop, easing=pace.easing)
+    (sampler,) = samplers
+    return Walk(pins[0].generator, keyframes, pace.fps, pace.loop, pace.easing, sampler)
 
 
 def film_of(walk: Walk, pin: Setting) -> Recipe:

@@ -1,6 +1,6 @@
 """Recipes: everything a picture, a walk or a film depends on, as one JSON."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,14 +17,14 @@ from steer.latent import Latent
 from steer.layout import Layout
 from steer.pictures import read_recipe_text, save_picture
 from steer.registry import load_generator
-from steer.scene import FilmRecord, Record, Scene, SourceRecord, WalkRecord
+from steer.scene import FilmRecord, PartRecord, Record, Scene, SourceRecord, WalkRecord
 from steer.shapes import Pictures
 from steer.steering import Steering, Turn
 from steer.video import VIDEO_SUFFIXES, write_video
 from steer.walk import Keyframe, Walk
 
-RECIPE_SCHEMA = 3
-"""2 came with inverted pictures, 3 with films of how a picture comes about."""
+RECIPE_SCHEMA = 4
+"""2 came with inverted pictures, 3 with films of how a picture comes about, 4 with sheets of several scenes."""
 
 
 class Recipe(Record):
@@ -33,7 +33,9 @@ class Recipe(Record):
     Attributes:
         generator: name of the generator.
         fingerprint: hash of its weights.
-        scene: the pictures, or None for a walk.
+        scene: the pictures, or None for a walk or a sheet of several scenes.
+        parts: of a sheet whose pictures differ in what a scene says once, such as truncation, steps and windows, the
+            scenes; else None.
         walk: the walk, or None for pictures.
         film: how the scene is filmed, or None for pictures and walks.
         sampler: steps, for generators that have a choice of them.
@@ -46,6 +48,7 @@ class Recipe(Record):
     generator: str
     fingerprint: str
     scene: Scene | None = None
+    parts: list[PartRecord] | None = None
     walk: WalkRecord | None = None
     film: FilmRecord | None = None
     sampler: dict[str, Any] | None = None
@@ -71,6 +74,28 @@ class Recipe(Record):
             sampler=vars(walked) if (walked := generator.sampler_of(latent, sampler)) else None,
             chunk=chunk,
             layout=layout or Layout(),
+        )
+
+    @classmethod
+    def of_sheet(cls, parts: Sequence[tuple["Recipe", Sequence[int]]], layout: Layout | None = None) -> "Recipe":
+        """Put pictures together on one sheet that differ in what one scene says once, such as truncation or steps.
+
+        Args:
+            parts: recipes of pictures of one generator, made in chunks of the same size, each with the places where
+                its pictures lie on the sheet, counted from 0.
+            layout: how the pictures lie on the sheet.
+        """
+        first = parts[0][0]
+        records = [
+            PartRecord(scene=part.scene, sampler=part.sampler, places=list(places))
+            for part, places in parts
+            if part.scene is not None
+        ]
+        layout = layout or Layout()
+        if len(records) == 1 and records[0].places == sorted(records[0].places):
+            return first.model_copy(update={"layout": layout})
+        return cls(
+            generator=first.generator, fingerprint=first.fingerprint, parts=records, chunk=first.chunk, layout=layout
         )
 
     @classmethod
@@ -108,8 +133,12 @@ class Recipe(Record):
             raise BrokenFile(
                 f"the recipe has schema {recipe.schema_version}, newer than {RECIPE_SCHEMA}; update latent-steer"
             )
-        if (recipe.scene is None) == (recipe.walk is None):
-            raise BrokenFile("a recipe holds either a scene, which may be filmed, or a walk")
+        if sum(each is not None for each in (recipe.scene, recipe.parts, recipe.walk)) != 1:
+            raise BrokenFile("a recipe holds either a scene, which may be filmed, or parts of a sheet, or a walk")
+        places = [place for part in recipe.parts or () for place in part.places]
+        each_placed = all(len(part.places) == len(part.scene.seeds) for part in recipe.parts or ())
+        if recipe.parts == [] or not each_placed or sorted(places) != list(range(len(places))):
+            raise BrokenFile("the parts of the recipe's sheet do not fit together; use another copy of it")
         return recipe
 
     @classmethod
@@ -132,6 +161,9 @@ class Recipe(Record):
     def _with_sources(self, change: Callable[[SourceRecord], SourceRecord]) -> "Recipe":
         if self.scene is not None:
             return self.model_copy(update={"scene": self.scene.with_sources(change)})
+        if self.parts is not None:
+            changed = [part.model_copy(update={"scene": part.scene.with_sources(change)}) for part in self.parts]
+            return self.model_copy(update={"parts": changed})
         assert self.walk is not None
         scenes = [scene.with_sources(change) for scene in self.walk.scenes]
         return self.model_copy(update={"walk": self.walk.model_copy(update={"scenes": scenes})})
@@ -143,6 +175,13 @@ class Recipe(Record):
     def load_generator(self, device: str = "auto") -> Generator:
         """Load the generator that the recipe names."""
         return load_generator(self.generator, device)
+
+    def of_part(self, place: int) -> "Recipe":
+        """Return the recipe of those pictures that stand in one scene with a picture of the sheet, counted from 0."""
+        if self.parts is None:
+            return self
+        part = next(each for each in self.parts if place in each.places)
+        return self.model_copy(update={"parts": None, "scene": part.scene, "sampler": part.sampler, "layout": Layout()})
 
     def _accept(self, generator: Generator | None, insist: bool) -> tuple[Generator, str | None]:
         generator = generator or self.load_generator()
@@ -160,8 +199,10 @@ class Recipe(Record):
 
         Raises:
             WrongGenerator: the generator has other weights.
-            BadInput: it is the recipe of a walk.
+            BadInput: it is the recipe of a walk, or its pictures differ in what one latent says once.
         """
+        if self.parts is not None:
+            raise BadInput("the pictures of this sheet differ in truncation, steps or windows; give a single picture")
         if self.scene is None:
             raise BadInput("this is the recipe of a walk; give that of a picture")
         generator, _ = self._accept(generator, insist)
@@ -181,6 +222,8 @@ class Recipe(Record):
             WrongGenerator: the generator has other weights.
             BadInput: it is the recipe of a walk or film; save it to a video.
         """
+        if self.parts is not None:
+            return self._render_parts(self.parts, generator, insist, progress)
         if self.scene is None:
             raise BadInput("this is the recipe of a walk: save it as .mp4, .gif or .webp, or use .to_walk().frames()")
         if self.film is not None:
@@ -191,6 +234,18 @@ class Recipe(Record):
             return generator.decode(
                 latent, Steering(turns), sampler=self._sampler(), progress=progress, chunk=self.chunk
             )
+
+    def _render_parts(
+        self, parts: Sequence[PartRecord], generator: Generator | None, insist: bool, progress: Progress | None
+    ) -> Pictures:
+        generator, _ = self._accept(generator, insist)
+        drawn: list[Pictures] = []
+        for part in parts:
+            drawn.append(self.of_part(part.places[0]).render(generator, insist=insist))
+            if progress is not None:
+                progress(len(drawn), len(parts))
+        places = torch.tensor([place for part in parts for place in part.places])
+        return torch.cat(drawn)[places.argsort()]
 
     def to_walk(self, generator: Generator | None = None, *, insist: bool = False) -> Walk:
         """Return the walk.

@@ -220,6 +220,20 @@ def _inverted(source: Source, generator: Generator) -> Latent:
         raise BrokenFile(f"the recipe's inversion cannot be done again ({error}); use another copy of it") from error
 
 
+class PartRecord(Record):
+    """Those pictures of a sheet that one scene can hold.
+
+    Attributes:
+        scene: the pictures.
+        sampler: their steps, for generators that have a choice of them.
+        places: where each of them lies on the sheet, counted from 0.
+    """
+
+    scene: Scene
+    sampler: dict[str, Any] | None = None
+    places: list[int]
+
+
 class WalkRecord(Record):
     """The keyframes of a walk."""
 

@@ -5,17 +5,29 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_diffusion import write_tiny_ddim
 
-from steer.apps.gridding import MOST_CELLS, dimensions, lay, read_numbers
+from steer.apps.gridding import MOST_CELLS, dimensions, lay, read_numbers, read_windows
 from steer.apps.session import Session
 from steer.apps.setting import Setting
 from steer.errors import BadInput, UnknownName
 from steer.generators.aviary.factors import FACTORS
+from steer.knob import Window
+from steer.recipe import Recipe
+from steer.sampler import Sampler
 
 
 @pytest.fixture
 def setting() -> Setting:
     session = Session("aviary")
+    session.turn("size", 1.0)
+    return session.setting
+
+
+@pytest.fixture
+def layered() -> Setting:
+    """Return a setting of a generator whose knobs act in several stages."""
+    session = Session("aviary-biggan")
     session.turn("size", 1.0)
     return session.setting
 
@@ -58,9 +70,100 @@ def test_a_cell_by_itself_has_the_bits_it_has_in_the_sheet(setting: Setting) -> 
     assert alone.equal(grid.recipe.render()[4])
 
 
-def test_a_recipe_of_several_truncations_is_refused(setting: Setting) -> None:
-    with pytest.raises(BadInput, match="truncation once"):
-        _ = lay(setting, [("truncation", "0.5, 1")]).recipe
+def test_a_sheet_over_truncations_and_windows_carries_a_recipe_that_makes_and_restores_it(
+    layered: Setting, tmp_path: Path
+) -> None:
+    grid = lay(layered, [("truncation", "0.5, 1"), ("window", "0 to 0.5, 0 to 1"), ("seed", "3,7")])
+    path = tmp_path / "grid.png"
+    grid.recipe.save(path, layered.generator)
+    again = Recipe.load(path)
+    assert again.render().equal(torch.cat(list(grid.draw(lambda done, total: None))))
+    session = Session("aviary-biggan")
+    assert session.restore(path) == "This file holds 8 pictures; here is the first 1."
+    restored, first = session.setting, grid.cells[0]
+    assert (restored.dice.truncation, restored.dice.seeds[0]) == (0.5, 3)
+    assert (restored.amounts, restored.windows) == (first.amounts, {"size": Window(0, 0.5)})
+    assert session.picture().pixels.equal(again.render()[:1])
+
+
+def test_a_window_confines_the_turned_knobs_whichever_axis_turns_them(layered: Setting) -> None:
+    for axes in (["window", "0.5 to 1"], ["hue", "0, 90"]), (["hue", "0, 90"], ["window", "0.5 to 1"]):
+        cells = lay(layered, [(name, text) for name, text in axes]).cells
+        assert [cell.windows for cell in cells] == [
+            {"size": Window(0.5, 1)},
+            {"size": Window(0.5, 1), "hue": Window(0.5, 1)},
+        ]
+    with pytest.raises(BadInput, match="turn a knob on Turn first"):
+        lay(Session("aviary-biggan").setting, [("window", "0 to 1")])
+
+
+def test_windows_are_written_one_by_one_or_cut_evenly() -> None:
+    assert read_windows("0 to 1 in 4")[1] == Window(0.25, 0.5)
+    for text in ("", "0", "0.5 to 0.5", "0 to 2", "1 to 0", "0 to 0.5,", "0 to 1 in 0"):
+        with pytest.raises(BadInput):
+            read_windows(text)
+
+
+@pytest.fixture(scope="module")
+def drawing(tmp_path_factory: pytest.TempPathFactory) -> Session:
+    """Return a session of a small diffusion model, which reads words and takes steps."""
+    return Session(str(write_tiny_ddim(tmp_path_factory.mktemp("models") / "tiny", levels=60)))
+
+
+def test_captions_and_steps_along_axes_are_what_the_generator_is_asked_for(drawing: Session) -> None:
+    grid = lay(drawing.setting, [("steps", "2, 5"), ("caption", "a red owl; a blue wren")])
+    assert [grid.labels(place) for place in (0, 3)] == [
+        {"steps": "2", "caption": "a red owl"},
+        {"steps": "5", "caption": "a blue wren"},
+    ]
+    generator = drawing.setting.generator
+    drawn = list(grid.draw(lambda done, total: None))
+    for picture, (caption, steps) in zip(
+        drawn, [("a red owl", 2), ("a red owl", 5), ("a blue wren", 2), ("a blue wren", 5)], strict=True
+    ):
+        latent = generator.sample([0], condition={"prompt": caption}, truncation=drawing.setting.dice.truncation)
+        with torch.no_grad():
+            assert picture.equal(generator.decode(latent, sampler=Sampler(steps)))
+    assert len({picture.numpy().tobytes() for picture in drawn}) == 4
+
+
+def test_a_sheet_over_captions_and_steps_is_made_again_and_a_cell_goes_on_as_it_is(
+    drawing: Session, tmp_path: Path
+) -> None:
+    grid = lay(drawing.setting, [("steps", "2, 5"), ("caption", "a red owl; a blue wren")])
+    drawn = torch.cat(list(grid.draw(lambda done, total: None)))
+    assert Recipe.parse(grid.recipe.json_text()).render(drawing.setting.generator).equal(drawn)
+    drawing.adopt(grid.cells[3])
+    assert (drawing.setting.dice.caption, drawing.setting.dice.steps) == ("a blue wren", 5)
+    assert drawing.picture().pixels.equal(drawn[3:])
+    recipe = drawing.recipe()
+    drawing.caption("")
+    drawing.restore(recipe)
+    assert (drawing.setting.dice.caption, drawing.setting.dice.steps) == ("a blue wren", 5)
+    assert drawing.picture().pixels.equal(drawn[3:])
+
+
+def test_the_table_says_window_caption_and_steps(drawing: Session, layered: Setting) -> None:
+    windows = lay(layered, [("window", "0 to 0.5, 0 to 1")])
+    said = [record["window"] for record in windows.measure(torch.cat(list(windows.draw(lambda done, total: None))))]
+    assert said == ["0 to 0.5", "0 to 1"]
+    grid = lay(drawing.setting, [("steps", "2, 5"), ("caption", "a red owl")])
+    records = grid.measure(torch.cat(list(grid.draw(lambda done, total: None))))
+    assert [(record["steps"], record["caption"]) for record in records] == [(2, "a red owl"), (5, "a red owl")]
+
+
+@pytest.mark.parametrize(
+    ("axis", "text", "words"),
+    [
+        ("caption", "a red owl;", "apart by semicolons"),
+        ("caption", "zebra", "zebra"),
+        ("steps", "2.5", "whole numbers"),
+        ("steps", "0", "1 to 1000 steps"),
+    ],
+)
+def test_captions_and_steps_that_cannot_be_are_refused(drawing: Session, axis: str, text: str, words: str) -> None:
+    with pytest.raises(BadInput, match=words):
+        _ = lay(drawing.setting, [(axis, text)]).recipe
 
 
 def test_the_table_has_a_row_for_each_cell_with_what_was_asked_and_measured(setting: Setting, tmp_path: Path) -> None:

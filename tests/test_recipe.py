@@ -121,3 +121,29 @@ def test_a_strip_has_a_row_a_seed_and_a_column_an_amount(aviary):
     assert pictures.shape == (6, 3, 64, 64)
     plain = aviary.decode(aviary.sample([1, 2]))
     torch.testing.assert_close(pictures[[1, 4]], plain)
+
+
+def test_a_sheet_holds_pictures_that_no_one_scene_can(aviary, tmp_path):
+    latents = [aviary.sample([3, 4], truncation=0.5), aviary.sample([3], truncation=1.0)]
+    first, second = (steer.Recipe.of(aviary, latent, chunk=1) for latent in latents)
+    parts = [(first, [0, 2]), (second, [1])]
+    sheet = steer.Recipe.of_sheet(parts, steer.Layout(columns=3))
+    sheet.save(tmp_path / "sheet.png", aviary)
+    again = steer.Recipe.load(tmp_path / "sheet.png")
+    assert again == sheet
+    pictures = again.render(aviary)
+    for place, latent in enumerate([latents[0].rows([0]), latents[1], latents[0].rows([1])]):
+        assert torch.equal(pictures[place], aviary.decode(latent)[0])
+    with pytest.raises(BadInput, match="differ in truncation"):
+        again.latent(aviary)
+
+
+def test_parts_of_a_sheet_that_do_not_fit_are_refused(aviary):
+    parts = [(steer.Recipe.of(aviary, aviary.sample([seed], truncation=0.5 + seed / 2)), [seed]) for seed in (0, 1)]
+    record = json.loads(steer.Recipe.of_sheet(parts).json_text())
+    for wrong in ([[0], [0]], [[0], [2]], [[0], []], [[0], [1, 2]]):
+        broken = [{**part, "places": places} for part, places in zip(record["parts"], wrong, strict=True)]
+        with pytest.raises(BrokenFile, match="do not fit together"):
+            steer.Recipe.parse(json.dumps({**record, "parts": broken}))
+    with pytest.raises(BrokenFile, match="either a scene"):
+        steer.Recipe.parse(json.dumps({**record, "scene": record["parts"][0]["scene"]}))

@@ -1,11 +1,14 @@
 """What a session promises: its verbs, and that a picture can be had again from any of its texts."""
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
+from tiny_diffusion import write_tiny_ddim
 
 import steer
 from steer.apps import setting as settings
@@ -15,6 +18,7 @@ from steer.apps.session import Session
 from steer.apps.setting import COLUMNS, shared_model
 from steer.errors import BadInput, BrokenFile, UnknownName, WrongGenerator
 from steer.generators.aviary.factors import FACTORS
+from steer.pictures import to_images, to_pictures
 from steer.recipe import Recipe
 
 
@@ -452,3 +456,66 @@ def test_readings_stand_beside_what_the_knobs_ask_for(session: Session) -> None:
     assert readings["hue"].moved == pytest.approx(90, abs=15)
     assert readings["size"].asked == ()
     assert readings.keys() == session.picture().measured.keys()
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the folder of a small diffusion model, which reads words and takes steps."""
+    return str(write_tiny_ddim(tmp_path_factory.mktemp("models") / "tiny", levels=60))
+
+
+def asked(small: str) -> Session:
+    session = Session(small)
+    session.caption("a red owl")
+    session.steps(5)
+    return session
+
+
+def test_a_caption_and_a_number_of_steps_are_what_the_picture_is_made_with(small: str) -> None:
+    session = asked(small)
+    generator, truncation = session.setting.generator, session.setting.dice.truncation
+    latent = generator.sample([0], condition={"prompt": "a red owl"}, truncation=truncation)
+    with torch.no_grad():
+        assert pixels(session).equal(generator.decode(latent, sampler=steer.Sampler(5)))
+    session.undo()
+    assert session.setting.dice.steps == session.setting.dice.model.final.steps  # type: ignore[union-attr]
+    session.undo()
+    assert session.setting.dice.caption == ""
+
+
+def test_caption_and_steps_come_back_with_the_recipe_and_its_texts(small: str, tmp_path: Path, monkeypatch) -> None:
+    session = asked(small)
+    monkeypatch.chdir(tmp_path)
+    drawn = pixels(session)
+    session.setting.recipe.save(session.setting.file_name, session.setting.generator)
+    other = Session(small)
+    other.restore(tmp_path / session.setting.file_name)
+    assert pixels(other).equal(drawn)
+    assert (other.setting.dice.caption, other.setting.dice.steps) == ("a red owl", 5)
+
+    made = to_pictures(to_images(drawn))
+    assert "--prompt 'a red owl'" in session.as_command() and "--steps 5" in session.as_command()
+    for again in (lambda: main(shlex.split(session.as_command())[1:]), lambda: exec(session.as_python(), {})):
+        (tmp_path / session.setting.file_name).unlink()
+        again()
+        with Image.open(tmp_path / session.setting.file_name) as picture:
+            assert to_pictures([picture]).equal(made)
+
+
+def test_what_a_generator_cannot_be_asked_for_is_refused_and_nothing_changes(session: Session, small: str) -> None:
+    with pytest.raises(BadInput, match="reads no captions"):
+        session.caption("a red owl")
+    with pytest.raises(BadInput, match="no choice of steps"):
+        session.steps(5)
+    with pytest.raises(BadInput, match="1 to 1000"):
+        asked(small).steps(0)
+
+
+def test_pictures_with_a_caption_each_are_restored_by_the_first(small: str) -> None:
+    session = Session(small)
+    generator = session.setting.generator
+    latent = generator.sample(range(4), condition={"prompt": ["a red owl", "a blue wren"] * 2})
+    note = session.restore(Recipe.of(generator, latent))
+    assert note == "This file holds 4 pictures; here is the first 1."
+    with torch.no_grad():
+        assert pixels(session).equal(generator.decode(latent.rows([0])))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from browsing import page_of, pictures, wait_until
+from browsing import choose, page_of, pictures, wait_until
 from PIL import Image
 
 import steer
@@ -39,6 +39,15 @@ def draw(page: Any, axes: list[tuple[str, str]]) -> None:
         box.fill(values)
     page.locator("#grid-draw").click()
     page.locator("#grid-png").wait_for()
+
+
+def offers(page: Any, name: str) -> int:
+    """Return whether something may be varied, as the last axis shows it now."""
+    what = page.locator("#axis-2 input")
+    what.click()
+    there = page.get_by_role("option", name=name, exact=True).count()
+    what.blur()
+    return int(there)
 
 
 def save(page: Any, button: str, folder: Path) -> Path:
@@ -89,6 +98,43 @@ def test_the_sheet_is_saved_with_the_recipe_that_makes_it_again(page: Any, tmp_p
     recipe = steer.Recipe.load(path)
     assert to_pictures(to_images(recipe.render())).equal(torch.cat(pictures(page, "#grid-view")))
     assert to_pictures([recipe.image()]).equal(to_pictures([Image.open(path)]))
+
+
+def test_a_sheet_over_truncations_and_windows_is_saved_and_opened_again(page: Any, tmp_path: Path) -> None:
+    choose(page, "#generator", "aviary-biggan")
+    wait_until(page, lambda: offers(page, "window"), "the other generator's axes")
+    draw(page, [("size", "-1, 2"), ("window", "0 to 0.5, 0 to 1"), ("truncation", "0.5, 1")])
+    shown = torch.cat(pictures(page, "#grid-view"))
+    assert len({picture.numpy().tobytes() for picture in shown}) == 8
+    path = save(page, "#grid-png", tmp_path)
+    assert to_pictures(to_images(steer.Recipe.load(path).render())).equal(shown)
+    with save(page, "#grid-csv", tmp_path).open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["size"], row["window"], row["truncation"]) for row in rows[1:3]] == [
+        ("2.0", "0 to 0.5", "0.5"),
+        ("-1.0", "0 to 1", "0.5"),
+    ]
+
+    page.locator("#grid-view button").nth(5).click()
+    wait_until(page, lambda: pictures(page, "#picture")[0].equal(shown[5:6]), "the cell on Turn")
+    page.locator("#masthead input[type=file]").set_input_files(path)
+    wait_until(page, lambda: pictures(page, "#picture")[0].equal(shown[:1]), "the first cell on Turn")
+    page.get_by_text("This file holds 8 pictures").wait_for()
+    assert float(page.get_by_label("size, amount", exact=True).input_value()) == -1
+    assert page.locator("#truncation input[type=number]").input_value() == "0.5"
+
+
+def test_a_cell_with_a_caption_and_steps_of_its_own_is_loaded_with_both(page: Any) -> None:
+    choose(page, "#generator", "aviary-ddim")
+    page.locator("#steps input").wait_for(state="attached")
+    wait_until(page, lambda: page.locator("#axis-0 input").input_value() not in ("", "hue"), "the other axes")
+    draw(page, [("steps", "1, 2"), ("caption", "a red owl; a blue wren")])
+    cell = pictures(page, "#grid-view")[3]
+    page.locator("#grid-view button").nth(3).click()
+    page.locator("#caption textarea").wait_for()
+    wait_until(page, lambda: page.locator("#caption textarea").input_value() == "a blue wren", "the caption on Turn")
+    assert page.locator("#steps input").input_value() == "2"
+    wait_until(page, lambda: pictures(page, "#picture")[0].equal(cell), "the cell on Turn")
 
 
 def test_values_that_cannot_be_read_are_refused_in_plain_words(page: Any) -> None:

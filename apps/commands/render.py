@@ -36,7 +36,7 @@ def render(
     model = load_generator(generator or recipe.generator, device)
     with progress("drawing") as report:
         recipe.save(out, model, insist=insist, progress=report)
-    keeps_pixels = recipe.scene is not None and recipe.film is None and out.suffix.lower() in (".png", ".webp")
+    keeps_pixels = recipe.walk is None and recipe.film is None and out.suffix.lower() in (".png", ".webp")
     if keeps_pixels and file.suffix.lower() != ".json" and not insist:
         with Image.open(out) as drawn:
             heed_edits(file, drawn)

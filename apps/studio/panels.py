@@ -68,7 +68,7 @@ def descriptions(setting: Setting) -> list[str]:
         f"{plain(name)} {number(amount, setting.knobs[name].unit, signed=True)}"
         for name, amount in setting.amounts.items()
     )
-    labels = setting.labels or ("picture",) * setting.dice.birds
+    labels = setting.labels or (setting.dice.caption or "picture",) * setting.dice.birds
     kind = "seed " if setting.dice.plain else "own dice from seed "
     return [
         f"{label}, {kind}{seed}{', turned: ' + turns if turns else ''}"
@@ -80,7 +80,8 @@ def summary(setting: Setting) -> str:
     """Say in a few words what is shown."""
     seeds = f"seed {seed_text(setting.dice.seeds[: setting.dice.birds])}" if setting.dice.plain else "own dice"
     labels = sorted(set(setting.labels))
-    return f"{labels[0] if len(labels) == 1 else f'{setting.dice.birds} pictures'} · {seeds}"
+    shown = setting.dice.caption or f"{setting.dice.birds} picture{'s' if setting.dice.birds > 1 else ''}"
+    return f"{labels[0] if len(labels) == 1 else shown} · {seeds}"
 
 
 def thumb(pictures: Tensor) -> str:

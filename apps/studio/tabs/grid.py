@@ -194,7 +194,7 @@ class Grid:
         if form.known == tuple(known):
             return update
         if not form.known:
-            form.names, written = _first(list(known)), ("",) * len(PLACES)
+            form.names, written = _first(list(desk.session.setting.knobs)), ("",) * len(PLACES)
         form.known = tuple(known)
         form.names = [name if name in known else NOTHING for name in form.names]
         choices = [("nothing", NOTHING), *((plain(each), each) for each in known)]
@@ -222,10 +222,9 @@ def _values(dimension: Dimension | None, written: str = "") -> gr.Textbox:
     return gr.Textbox(value=written or dimension.usual, info=dimension.help, visible=True)
 
 
-def _first(known: Sequence[str]) -> list[str]:
+def _first(knobs: Sequence[str]) -> list[str]:
     """Return the axes to begin with: the first knob across, seeds down."""
-    knob = next((name for name in known if name not in ("seed", "class", "truncation")), "truncation")
-    return [knob, "seed", NOTHING]
+    return [next(iter(knobs), "truncation"), "seed", NOTHING]
 
 
 def view_html(sheet: Sheet | None) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from steer.apps.session import Session
-from steer.apps.setting import COLUMNS, LARGEST_SEED, TYPICAL
+from steer.apps.setting import COLUMNS, LARGEST_SEED, MOST_STEPS, TYPICAL
 from steer.apps.studio.board import describe
 from steer.apps.studio.desks import Desk
 from steer.apps.studio.frame import EACH, FETCH, LATEST, Frame, plainly
@@ -85,6 +85,13 @@ class Turn:
         self.label = gr.Dropdown(
             [ANY], value=ANY, label="Class", info="What to draw; the dice stay as they are.", elem_id="label"
         )
+        self.caption = gr.Textbox(
+            label="Caption",
+            info="What to draw, in words; Enter draws it. Words it does not know are passed over.",
+            max_lines=3,
+            visible=False,
+            elem_id="caption",
+        )
         with gr.Column(elem_id="dice"):
             self.seed = gr.Number(
                 0,
@@ -106,6 +113,15 @@ class Turn:
             label="Truncation",
             info="Draws the dice in: smaller is more typical, less varied.",
             elem_id="truncation",
+        )
+        self.steps = gr.Number(
+            label="Steps",
+            info="To the picture at rest: more are finer, fewer are quicker.",
+            precision=0,
+            minimum=1,
+            maximum=MOST_STEPS,
+            visible=False,
+            elem_id="steps",
         )
         self.birds = gr.Radio(
             list(COLUMNS), value=1, label="Pictures", info="The same turns on this many seeds.", elem_id="birds"
@@ -129,7 +145,8 @@ class Turn:
     @property
     def controls(self) -> list[Any]:
         """What shows the session's choices."""
-        return [self.label, self.seed, self.die, self.throw_one, self.birds, self.truncation, self.board]
+        choices = [self.label, self.caption, self.seed, self.die, self.throw_one, self.birds]
+        return [*choices, self.truncation, self.steps, self.board]
 
     @property
     def rested(self) -> list[Any]:
@@ -140,6 +157,9 @@ class Turn:
         """See `Tab.wire`."""
         self.label.input(self._label, self.label, self.controls, **LATEST)
         self.birds.input(self._birds, self.birds, self.controls, **LATEST)
+        asked = [self.caption.submit, self.caption.blur]
+        gr.on(asked, self._caption, self.caption, self.board, **LATEST)
+        gr.on([self.steps.submit, self.steps.blur], self._steps, self.steps, self.board, **LATEST)
         self.seed.input(self._seed, self.seed, self.board, **LATEST)
         self.throw.click(self._throw, None, self.controls, **LATEST)
         self.throw_one.click(self._throw_one, self.die, self.controls, **LATEST)
@@ -181,6 +201,18 @@ class Turn:
 
     def _label(self, request: gr.Request, label: str) -> Update:
         return self._some(request, lambda session: session.label(None if label == ANY else label))
+
+    def _caption(self, request: gr.Request, caption: str) -> Any:
+        return self._anew(request, lambda session: session.caption(caption or ""))
+
+    def _steps(self, request: gr.Request, steps: int | None) -> Any:
+        return gr.skip() if steps is None else self._anew(request, lambda session: session.steps(steps))
+
+    def _anew(self, request: gr.Request, verb: Callable[[Session], None]) -> Any:
+        """Let the page look again if something was changed; a field that is merely left changes nothing."""
+        before = self.frame.anyone(request).session.setting
+        desk = self.frame.do(request, verb)
+        return gr.skip() if desk.session.setting is before else describe(desk)
 
     def _birds(self, request: gr.Request, count: int) -> Update:
         return self._some(request, lambda session: session.birds(count))
@@ -236,11 +268,15 @@ class Turn:
         classes = [ANY, *(label.choices if label else ())]
         return {
             self.label: gr.Dropdown(classes, value=dice.label or ANY, visible=label is not None),
+            self.caption: gr.Textbox(value=dice.caption, visible=dice.model.caption is not None),
             self.seed: None if dice.held else dice.seeds[0],
             self.die: gr.skip(),
             self.throw_one: gr.Button(visible=bool(dies)),
             self.birds: dice.birds,
             self.truncation: dice.truncation,
+            self.steps: gr.Number(
+                value=dice.steps, visible=dice.model.final is not None and dice.latent.anchor is None
+            ),
             self.board: describe(desk),
         }
 

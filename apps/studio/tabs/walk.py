@@ -57,7 +57,7 @@ class Way:
         """
         if len(self.pins) >= MOST_PINS:
             raise BadInput(f"a walk has up to {MOST_PINS} pins; remove one first")
-        first = setting.dice.model.decode(setting.dice.latent, setting.steering)[:1]
+        first = setting.dice.decode(setting.dice.latent, setting.steering)[:1]
         self.pins.append(setting)
         self.thumbs += addresses(first)
         self.preview = ""
