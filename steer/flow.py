@@ -54,11 +54,12 @@ class Response:
     circles: Sequence[bool]
 
     @cached_property
-    def layers(self) -> list[Tensor]:
-        """The matrix of each layer, (outputs, inputs + 1)."""
+    def layers(self) -> list[tuple[Tensor, Tensor]]:
+        """The matrix of each layer, (outputs, inputs), and what it adds, (outputs,)."""
         shapes = [(outputs, inputs + 1) for inputs, outputs in pairwise(self.widths)]
         flat = self.weights.split([rows * columns for rows, columns in shapes])
-        return [part.reshape(shape) for part, shape in zip(flat, shapes, strict=True)]
+        whole = [part.reshape(shape) for part, shape in zip(flat, shapes, strict=True)]
+        return [(layer[:, :-1].contiguous(), layer[:, -1].contiguous()) for layer in whole]
 
     def coordinates(self, values: Tensor) -> Tensor:
         """Return where values (batch, *shape) stand along the axes, (batch, coordinates)."""
@@ -74,12 +75,14 @@ class Response:
         return self._forward(coordinates, context)[0]
 
     def _forward(self, coordinates: Tensor, context: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return the outputs, and what comes into each rectifier."""
-        values, before = torch.cat([coordinates, context], 1), []
-        for layer in self.layers[:-1]:
-            before.append(F.linear(values, layer[:, :-1], layer[:, -1]))
-            values = F.silu(before[-1])
-        return F.linear(values, self.layers[-1][:, :-1], self.layers[-1][:, -1]), before
+        """Return the outputs, and how steep each rectifier is, (batch, hidden)."""
+        values, steep = torch.cat([coordinates, context], 1), []
+        for matrix, added in self.layers[:-1]:
+            before = F.linear(values, matrix, added)
+            gate = before.sigmoid()
+            values = before * gate
+            steep.append(torch.addcmul(gate, values, 1 - gate))
+        return F.linear(values, *self.layers[-1]), steep
 
     def readings(self, coordinates: Tensor, context: Tensor) -> Tensor:
         """Return every attribute in spreads, (batch, attributes)."""
@@ -88,16 +91,17 @@ class Response:
 
     def slopes(self, coordinates: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Return every attribute in spreads, (batch, attributes), and how fast it grows, (..., coordinates)."""
-        outputs, slopes = self._outputs_and_slopes(coordinates, context)
+        return self._attributes(*self._outputs_and_slopes(coordinates, context))
+
+    def _attributes(self, outputs: Tensor, slopes: Tensor) -> tuple[Tensor, Tensor]:
         cosine, sine = outputs[:, self._first], outputs[:, self._second]
         first, second = slopes[:, self._first], slopes[:, self._second]
         square = (cosine.square() + sine.square()).clamp_min(SMALLEST_RADIUS**2) * CIRCLE
         across = (cosine[..., None] * second - sine[..., None] * first) / square[..., None]
         return self._told(cosine, sine), torch.where(self._circle[:, None], across, first)
 
-    def outwards(self, coordinates: Tensor, context: Tensor, angle: int) -> Tensor:
+    def _outwards(self, outputs: Tensor, slopes: Tensor, angle: int) -> Tensor:
         """Return the shortest step to where an angle is told clearly: to radius 1, (batch, coordinates)."""
-        outputs, slopes = self._outputs_and_slopes(coordinates, context)
         pair = [int(self._first[angle]), int(self._second[angle])]
         radius = outputs[:, pair].square().sum(1, keepdim=True).sqrt().clamp_min(SMALLEST_LENGTH)
         slope = (outputs[:, pair, None] * slopes[:, pair]).sum(1) / radius
@@ -105,20 +109,24 @@ class Response:
 
     def _outputs_and_slopes(self, coordinates: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Return the outputs, (batch, outputs), and how fast each grows, (batch, outputs, coordinates)."""
-        outputs, before = self._forward(coordinates, context)
-        slopes = self.layers[-1][:, :-1].expand(len(outputs), -1, -1)  # (batch, outputs, hidden)
-        for layer, values in zip(self.layers[-2::-1], before[::-1], strict=True):
-            slopes = slopes * _silu_slope(values)[:, None] @ layer[:, :-1]
+        outputs, steep = self._forward(coordinates, context)
+        slopes = self.layers[-1][0].expand(len(outputs), -1, -1)  # (batch, outputs, hidden)
+        for (matrix, _), each in zip(self.layers[-2::-1], steep[::-1], strict=True):
+            slopes = slopes * each[:, None] @ matrix
         return outputs, slopes[..., : coordinates.shape[1]]
 
     def _told(self, cosine: Tensor, sine: Tensor) -> Tensor:
         """Return attributes in spreads by their outputs, (batch, attributes) each; a number stands in both."""
-        angle = torch.atan2(sine, torch.where(self._circle, cosine, 1.0))  # of numbers never at 0, 0: no slope there
+        angle = torch.atan2(sine, torch.where(self._circle, cosine, self._one))  # numbers never at 0, 0: no slope there
         return torch.where(self._circle, angle / CIRCLE, cosine)
 
     @cached_property
     def _circle(self) -> Tensor:
         return torch.tensor(self.circles, device=self.weights.device)
+
+    @cached_property
+    def _one(self) -> Tensor:
+        return self.weights.new_ones(())
 
     @cached_property
     def _first(self) -> Tensor:
@@ -153,12 +161,13 @@ class Response:
         change = F.one_hot(torch.tensor(target), began.shape[1]).to(start) * amount[:, None]
         place = start
         for step in range(1, STEPS + 1):
-            readings, slopes = self.slopes(place, context)
+            seen = self._outputs_and_slopes(place, context)
+            readings, slopes = self._attributes(*seen)
             off = self._short_way_round(began + change * (step / STEPS) - readings)
             pull = (length / _length(place) - 1) * place
             if self.circles[target]:
                 turned = (amount.abs() * step / STEPS / CLEAR_AFTER).clamp_max(1)[:, None]
-                pull = pull + turned * self.outwards(place, context, target)
+                pull = pull + turned * self._outwards(*seen, target)
             _, half_way = self.slopes(place + _step(slopes, off, pull) / 2, context)
             place = place + _step(half_way, off, pull)
         return place
@@ -188,11 +197,6 @@ class Response:
         return torch.where(self._circle, torch.remainder(change + half, CIRCUMFERENCE) - half, change)
 
 
-def _silu_slope(values: Tensor) -> Tensor:
-    gate = values.sigmoid()
-    return gate * (1 + values * (1 - gate))
-
-
 def _length(place: Tensor) -> Tensor:
     """Return the distance from 0, (batch, 1)."""
     return place.square().sum(1, keepdim=True).clamp_min(SMALLEST_LENGTH**2).sqrt()
@@ -201,6 +205,7 @@ def _length(place: Tensor) -> Tensor:
 def _step(slopes: Tensor, change: Tensor, pull: Tensor) -> Tensor:
     """Return the step nearest to ``pull`` that makes a change, damped and of bounded length, (batch, coordinates)."""
     left = change - (slopes @ pull[..., None])[..., 0]
-    gram = slopes @ slopes.mT + DAMPING * torch.eye(slopes.shape[1], dtype=slopes.dtype, device=slopes.device)
+    gram = slopes @ slopes.mT
+    gram.diagonal(dim1=-2, dim2=-1).add_(DAMPING)
     step = pull + (slopes.mT @ torch.linalg.solve(gram, left[..., None]))[..., 0]
     return step * (LONGEST_STEP / _length(step).clamp_min(LONGEST_STEP))
