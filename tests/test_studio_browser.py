@@ -402,6 +402,30 @@ def test_the_last_move_arrives_though_the_server_was_out_of_reach(page: Any) -> 
     wait_until(page, lambda: page.locator(".trouble").inner_text() == "", "the message to go")
 
 
+def test_the_last_of_many_moves_arrives_though_the_server_was_busy(page: Any) -> None:
+    asked, last, trouble = page.evaluate(
+        """async () => {
+          let asked = 0, last, trouble = "";
+          const look = async ({ amounts }) => {
+            await steer.pause(5);
+            if (asked++ < 3) return { busy: true };
+            last = amounts.hue;
+            return { finished: true };
+          };
+          const pump = steer.startPump({ look, judge: async () => ({}) }, () => {});
+          pump.on("trouble", (text) => { trouble ||= text; });
+          pump.begin({ key: "any", revision: 1 });
+          for (const amount of [10, 20, 30]) {
+            pump.turn("hue", amount);
+            await steer.pause(20);
+          }
+          while (!pump.still) await steer.pause(5);
+          return [asked, last, trouble];
+        }"""
+    )
+    assert asked > 3 and last == 30 and trouble == ""
+
+
 def test_two_people_stay_apart(page: Any, browser: Any, studio: str) -> None:
     context = browser.new_context()
     with page_of(context, studio, "Turn") as other:

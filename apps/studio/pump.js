@@ -35,9 +35,13 @@
       } catch {
         answer = undefined;
       }
+      if (answer?.busy) { // what this page asked for before is still being put away
+        await steer.pause(BREATH);
+        return ask(verb, more);
+      }
       if (answer?.error) tell("trouble", `That did not work: ${answer.error}.`);
       else if (answer) tell("trouble", "");
-      return answer?.error || answer?.overtaken ? null : answer?.busy ? undefined : answer;
+      return answer?.error || answer?.overtaken ? null : answer;
     };
 
     const judge = async () => {
@@ -103,7 +107,7 @@
       latencies,
       moves,
       /** Whether everything that was asked for is shown. */
-      get still() { return shown === newest && finished; },
+      get still() { return shown === newest && finished && !looking; },
       on: (what, listen) => listeners[what].push(listen),
       /** Say where jobs for a resting hand come from: a list of { verb, more, draw }. */
       set jobs(list) { jobs = list; },
