@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,10 @@ ROUND_GREY = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]
 """What turns colours about the grey axis (Rodrigues' formula), from red towards green."""
 
 
+Walk = Literal["line", "round", "curve"]
+"""How dice go: straight on; round, as a matrix says; or as a small network says."""
+
+
 @dataclass(frozen=True)
 class Edit:
     """Something to do to pictures, by an amount.
@@ -31,12 +36,15 @@ class Edit:
         reach: the largest amount worth trying, both ways.
         apply: from pictures (batch, 3, height, width) in [0, 1] and amounts (batch,) to the edited pictures and the
             mask of their pixels that are defined, (batch, 1, height, width) in {0, 1}. An amount of 0 changes nothing.
+        walk: the simplest way of dice that can do the same. Where a turn of colours leads depends on the colours that
+            there are, so that no straight line does it.
     """
 
     name: str
     unit: str
     reach: float
     apply: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    walk: Walk = "line"
 
 
 def _zoom(images: Tensor, amount: Tensor) -> tuple[Tensor, Tensor]:
@@ -132,7 +140,7 @@ EDITS: Mapping[str, Edit] = MappingProxyType(
             Edit("green", "percent", 25.0, _tint(1)),
             Edit("blue", "percent", 25.0, _tint(2)),
             Edit("contrast", "octave", 0.8, _contrast),
-            Edit("hue", "degree", 60.0, _hue),
+            Edit("hue", "degree", 60.0, _hue, "round"),
             Edit("blur", "pixel", 1.5, _blur),
         )
     }

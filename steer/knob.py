@@ -549,9 +549,9 @@ class CurveKnob:
         return response.values(place - start)
 
     def coordinate(self, values: Tensor) -> Tensor:
-        """See `Knob.coordinate`: along the straight line that it bends away from."""
+        """See `Knob.coordinate`: along the straight line that it bends away from; 0 where there is no such line."""
         direction = self.direction.to(values).flatten()
-        return values.flatten(1) @ direction / direction.square().sum()
+        return values.flatten(1) @ direction / direction.square().sum().clamp_min(SMALLEST)
 
     def roll(self, values: Tensor, fresh: Tensor) -> Tensor:
         """See `Knob.roll`."""
