@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from browsing import choose, page_of, pictures, wait_until
+from browsing import PATIENCE, choose, page_of, pictures, wait_until
 from PIL import Image
 
 import steer
@@ -126,8 +126,8 @@ def test_a_sheet_over_truncations_and_windows_is_saved_and_opened_again(page: An
 
 def test_a_cell_with_a_caption_and_steps_of_its_own_is_loaded_with_both(page: Any) -> None:
     choose(page, "#generator", "aviary-ddim")
-    page.locator("#steps input").wait_for(state="attached")
-    wait_until(page, lambda: page.locator("#axis-0 input").input_value() not in ("", "hue"), "the other axes")
+    other = lambda: page.locator("#axis-0 input").input_value() not in ("", "hue")  # noqa: E731
+    wait_until(page, other, "the axes of a generator that is loaded only now", 5 * PATIENCE)
     draw(page, [("steps", "1, 2"), ("caption", "a red owl; a blue wren")])
     cell = pictures(page, "#grid-view")[3]
     page.locator("#grid-view button").nth(3).click()
