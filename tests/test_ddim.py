@@ -352,7 +352,7 @@ def test_a_broken_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput):
         load(tmp_path)
     with pytest.raises(BadInput, match="without weights"):
-        load(None)
+        steer.load_generator("ddim")
 
 
 def test_only_unconditional_models_of_diffusers_are_read(tmp_path: Path, unconditional: Path) -> None:

@@ -173,6 +173,7 @@ def test_the_nearest_amount_is_read_off_pictures_that_were_edited(balls: Generat
         assert nearest_amount(images, edit.apply(images, amounts)[0], edit).sub(amounts).abs().max() < 0.05 * edit.reach
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_where_it_was_stopped(balls: Generator, tmp_path: Path) -> None:
     quick = {"steps": 30, "batch": 4}
     file = tmp_path / "search.safetensors"
@@ -197,6 +198,7 @@ def test_a_search_goes_on_where_it_was_stopped(balls: Generator, tmp_path: Path)
         Imitate(names, **quick, seed=1, checkpoint=file).find(balls)
 
 
+@pytest.mark.slow
 def test_curves_and_lines_are_saved_and_keep_the_promises_of_finders(balls: Generator, tmp_path: Path) -> None:
     check_finder(Imitate("shift_x", steps=3, batch=4), balls)
     check_finder(Imitate("shift_x", walk="curve", steps=9, batch=4), balls)
