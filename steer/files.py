@@ -4,10 +4,12 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -68,7 +70,8 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: Mappi
     """Write tensors with a JSON header as one safetensors file, whole or not at all."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_path(path) as temporary:
-        save_file(contiguous, temporary, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
+        stored = {**header, "digest": _digest(contiguous)}
+        save_file(contiguous, temporary, metadata={HEADER_KEY: json.dumps(stored, sort_keys=True)})
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -79,7 +82,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     Raises:
         BadInput: there is no such file, or it is a pickle.
-        BrokenFile: it is not a whole safetensors file.
+        BrokenFile: it is not a whole safetensors file, or its numbers are not those that were written.
     """
     path = Path(path)
     if path.suffix in PICKLE_SUFFIXES:
@@ -88,6 +91,18 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get(HEADER_KEY, "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, header
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, json.JSONDecodeError, OSError) as error:
         raise BrokenFile(f"'{path}' is not a whole safetensors file ({error}); fetch or make it again") from error
+    if header.pop("digest", None) not in (None, _digest(tensors)):
+        raise BrokenFile(f"'{path}' is damaged: its numbers are not those that were written; fetch or make it again")
+    return tensors, header
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    """Return a hash of names and numbers."""
+    digest = blake2b(digest_size=16)
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

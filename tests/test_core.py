@@ -8,7 +8,7 @@ from plugin.steer_shapes import Shapes
 
 import steer
 from steer.errors import BadInput, BrokenFile, Cancelled, UnknownName, WrongGenerator
-from steer.files import write_tensors
+from steer.files import read_tensors, write_tensors
 from steer.generator import Generator
 from steer.knob import Provenance
 from steer.seeds import TRUNCATED_DEVIATION, draw_normal, draw_truncated_normal
@@ -315,6 +315,20 @@ class TestWalk:
             steer.Walk(shapes, [steer.Keyframe(shapes.sample([1]))])
         with pytest.raises(BadInput, match="same number"):
             steer.Walk(shapes, [steer.Keyframe(shapes.sample([1])), steer.Keyframe(shapes.sample([1, 2]))])
+
+
+def test_a_file_whose_numbers_changed_is_refused(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    tensors = {"w": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(True), "h": torch.ones(2).half()}
+    write_tensors(path, tensors, {"kind": "weights"})
+    again, header = read_tensors(path)
+    assert header == {"kind": "weights"}
+    assert all(torch.equal(again[name], each) for name, each in tensors.items())
+    whole = bytearray(path.read_bytes())
+    whole[-3] ^= 1
+    path.write_bytes(whole)
+    with pytest.raises(BrokenFile, match="damaged"):
+        read_tensors(path)
 
 
 def test_every_public_name_is_there():
