@@ -104,5 +104,5 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
     digest = blake2b(digest_size=16)
     for name in sorted(tensors):
         digest.update(name.encode())
-        digest.update(tensors[name].view(-1).view(torch.uint8).numpy())
+        digest.update(tensors[name].view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
