@@ -169,6 +169,7 @@ def test_what_cannot_be_asked_or_answered_is_refused_with_the_cure(birds, option
         Clicks(**{"ask": answering("x"), "source": Truth(), "samples": 200, **options}).find(birds)
 
 
+@pytest.mark.slow
 def test_the_command_shows_sheets_and_asks(tmp_path, monkeypatch, capsys) -> None:
     import io
 

@@ -94,6 +94,7 @@ def test_between_two_single_pictures_one_whole_turn_leads_from_one_to_the_other(
     torch.testing.assert_close(turned, gan.decode(towards), atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 def test_pictures_of_large_and_small_birds_give_a_knob_for_size(gan: Generator, tmp_path: Path) -> None:
     aviary = steer.load_generator("aviary", "cpu")
     size = steer.shipped_knobs(aviary)["size"]

@@ -157,6 +157,7 @@ def test_the_background_is_read_around_the_bird() -> None:
     assert len([name for name in readings if name.startswith("background:")]) == 48
 
 
+@pytest.mark.slow
 def test_the_command_tunes_and_says_what_it_was_before(tmp_path, run, made) -> None:  # type: ignore[no-untyped-def]
     out = tmp_path / "tuned.safetensors"
     code, _, errors = run("tune", "aviary", "--out", out)

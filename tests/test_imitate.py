@@ -103,6 +103,7 @@ def test_an_octave_of_zoom_doubles_what_is_in_the_middle(balls: Generator, found
     assert 1 / SIZE < float(way[2]) < 1.35 / SIZE
 
 
+@pytest.mark.slow
 def test_a_curve_does_what_a_line_cannot(balls: Generator, found: KnobSet) -> None:
     # A zoom moves a ball outwards from wherever it is: each by another way.
     line, curve = found["zoom"], Imitate("zoom", walk="curve", steps=180, batch=8).find(balls)["zoom"]
@@ -116,6 +117,7 @@ def test_a_curve_does_what_a_line_cannot(balls: Generator, found: KnobSet) -> No
     assert left["curve"] < 0.6 * left["linear"]
 
 
+@pytest.mark.slow
 def test_dice_go_round_where_the_edit_turns_what_they_stand_for(balls: Generator) -> None:
     # Turned pictures need the dice of a place turned: nowhere for a straight line to go.
     line, knob = (Imitate("rotate", walk=walk, **QUICK).find(balls)["rotate"] for walk in ("line", "round"))
@@ -133,6 +135,7 @@ def test_dice_go_round_where_the_edit_turns_what_they_stand_for(balls: Generator
     assert torch.equal(knob.roll(values, values.flip(0)), values)  # no line that anything stands along
 
 
+@pytest.mark.slow
 def test_hues_go_round_unless_another_walk_is_asked_for(balls: Generator) -> None:
     quick = {"steps": 2, "batch": 4}
     assert Imitate("hue", **quick).find(balls)["hue"].kind == "curve"

@@ -34,6 +34,7 @@ def two_colours() -> Captioned:
     return Captioned(blank, lambda row, rng: captions[row], Vocabulary.of(captions), meanings=4 * meanings - 1)
 
 
+@pytest.mark.slow
 def test_it_is_read_which_noun_a_colour_belongs_to_wherever_it_stands() -> None:
     data, rng = two_colours(), torch.Generator().manual_seed(0)
     torch.manual_seed(0)
