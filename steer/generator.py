@@ -290,12 +290,12 @@ class Generator:
 
         Raises:
             WrongGenerator: a knob was found on other weights.
-            BadInput: a knob does not fit its space, the sampler is not that of the inversion, or the generator has no
-                choice of steps.
+            BadInput: a knob does not fit its space, the sampler is not that of the inversion, the generator has no
+                choice of steps, or numbers ran over, as they do where a knob is turned much too far.
         """
         pictures = []
         for state in self._run(latent, steering, sampler, progress, chunk):
-            pictures.append(self.backend.picture(state))
+            pictures.append(self._picture(state, steering))
         return torch.cat(pictures)[: len(latent)]
 
     def film(
@@ -310,9 +310,9 @@ class Generator:
         for stage in stages:
             noisy = backend.noisy_picture(state) if isinstance(backend, Noisy) else None
             state = way.advance(state, stage, steering)
-            yield Moment(stage.name, backend.picture(state), noisy)
+            yield Moment(stage.name, self._picture(state, steering), noisy)
         if isinstance(backend, Noisy):
-            yield Moment("picture", backend.picture(state), backend.noisy_picture(state))
+            yield Moment("picture", self._picture(state, steering), backend.noisy_picture(state))
 
     def observe(
         self,
@@ -392,7 +392,7 @@ class Generator:
             state = self.backend.begin(part, sampler)
             for stage in stages:
                 state = way.advance(state, stage, watch, look=True)
-            pictures.append(self.backend.picture(state))
+            pictures.append(self._picture(state, steering))
             values.append(torch.stack(watch.seen, 1))
         met = tuple(stage for stage in stages if space in stage.spaces)
         return Trace(torch.cat(pictures)[: len(latent)], torch.cat(values)[: len(latent)], met)
@@ -448,6 +448,20 @@ class Generator:
             raise BadInput(
                 f"'{self.name}' makes a picture in one go and has no choice of steps; leave sampler= (--steps) out"
             )
+
+    def _picture(self, state: State, steering: Steering | None) -> Pictures:
+        """Return the picture of a state.
+
+        Raises:
+            BadInput: its numbers ran over.
+        """
+        pictures = self.backend.picture(state)
+        if not bool(pictures.isfinite().all()):
+            knobs = [turn.knob for turn in steering.turns] if steering is not None else []
+            ranges = ", ".join(f"{knob.name} from {knob.range[0]:.3g} to {knob.range[1]:.3g}" for knob in knobs)
+            cure = f"turn less far: {ranges}" if knobs else "its weights or the latent are damaged, so make them again"
+            raise BadInput(f"'{self.name}' draws no picture here, for its numbers run over; {cure}")
+        return pictures
 
     def _chunks(self, count: int, chunk: int | None) -> Iterator[list[int]]:
         expect(chunk, int | None, "a chunk is a whole number of rows")

@@ -44,7 +44,7 @@ class Turn:
             low, high = self.knob.range
             raise BadInput(
                 f"knob '{self.knob.name}' cannot be turned by {self.amount!r:.60}; "
-                f"its range is {low:.3g} to {high:.3g} ({self.knob.unit})"
+                f"its range is {low:.3g} to {high:.3g} {self.knob.unit}"
             )
 
     def amounts(self, batch: int) -> Amounts:

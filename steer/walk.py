@@ -89,9 +89,12 @@ class Walk:
             raise BadInput(f"the easing is one of {', '.join(EASINGS)}, not '{self.easing}'")
         for keyframe in self.keyframes:
             if not (math.isfinite(keyframe.seconds) and keyframe.seconds > 0):
-                raise BadInput(f"the seconds between keyframes are above 0, not {keyframe.seconds}")
-        if (seconds := sum(keyframe.seconds for keyframe in self.keyframes)) > LONGEST:
-            raise BadInput(f"a walk takes up to {LONGEST} seconds, not {seconds:.3g}; make several")
+                raise BadInput(
+                    f"the seconds from a keyframe to the next are finite and above 0, not {keyframe.seconds}"
+                )
+        ways = self.keyframes if self.loop else self.keyframes[:-1]
+        if (seconds := sum(keyframe.seconds for keyframe in ways)) > LONGEST:
+            raise BadInput(f"a walk takes up to {LONGEST} seconds, and this one would take {seconds:.4g}; shorten it")
 
     @classmethod
     def sweep(

@@ -303,6 +303,13 @@ class TestWalk:
         torch.testing.assert_close(frames[0], shapes.decode(latent, steer.Steering([(knob, -1.0)])))
         torch.testing.assert_close(frames[-1], shapes.decode(latent, steer.Steering([(knob, 2.0)])))
 
+    def test_what_a_walk_takes_is_counted_once(self, shapes):
+        latent, knob = shapes.sample([1]), line(RIGHT)
+        assert len(steer.Walk.sweep(shapes, knob, latent, seconds=3600, fps=1)) == 3601
+        for long in ({"seconds": 3601}, {"seconds": 3602, "there_and_back": True}):
+            with pytest.raises(BadInput, match="up to 3600 seconds, and this one would take 360"):
+                steer.Walk.sweep(shapes, knob, latent, **long)
+
     def test_a_loop_closes_without_showing_a_frame_twice(self, shapes):
         walk = steer.Walk.between(shapes, shapes.sample([1, 2, 3]), seconds=0.2, fps=10, easing="linear")
         frames = torch.cat(list(walk.frames()))
