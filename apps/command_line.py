@@ -41,7 +41,10 @@ LONGEST_LINE = 800
 UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])
 """Every mistake that typer itself finds; the module it stands in differs between versions of typer."""
 
-FULL_OR_FORBIDDEN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
+UNUSABLE = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP}
+)
+"""What is wrong with a place that is full, forbidden or cannot be named so."""
 
 app = typer.Typer(
     name="steer",
@@ -113,10 +116,10 @@ def _run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes it once more
         return CUT_OFF
     except OSError as error:
-        if error.errno not in FULL_OR_FORBIDDEN:
+        if error.errno not in UNUSABLE:
             return _defect()
         where = f"'{error.filename}': " if error.filename else ""
-        return _complain(f"{where}{error.strerror}; make room, or choose another place", MISTAKE)
+        return _complain(f"{where}{error.strerror}; make room, or choose another place or name", MISTAKE)
     except Exception:
         return _defect()
 

@@ -72,6 +72,11 @@ class Reached:
         """The median size of the residuals, in the attribute's unit."""
         return statistics.median(abs(residual) for residual in self.residuals)
 
+    @property
+    def everywhere(self) -> bool:
+        """Whether the target is within the knob's reach on every sample."""
+        return self.out_of_reach == 0
+
     def to_json(self) -> dict[str, Any]:
         """Return everything but the knob itself as JSON-able values."""
         return {
@@ -83,6 +88,7 @@ class Reached:
             "readings": list(self.readings),
             "residuals": list(self.residuals),
             "median_error": self.error,
+            "reached": self.everywhere,
             "out_of_reach": self.out_of_reach,
             "reach": None if self.reach is None else list(self.reach),
         }
@@ -210,7 +216,8 @@ def aim_of(knob: Knob, target: Target, generator: Generator, measurer: Measurer)
         with torch.no_grad():
             number = float(measurer.measure(picture)[attribute.name][0])
     if not math.isfinite(number):
-        raise BadInput(f"'{knob.name}' cannot be dialled to {number}; give a number of {attribute.unit}")
+        unit = f" in its unit, {attribute.unit}" if attribute.unit else ""
+        raise BadInput(f"'{knob.name}' cannot be dialled to {number}; give a finite number{unit}")
     return attribute, number
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from steer.backend import Condition, Sampler, Stage, State, SteeringCall
 from steer.errors import BadInput, BrokenFile, UnknownName
-from steer.files import read_tensors, write_tensors, write_text
+from steer.files import read_weights, write_tensors, write_text
 from steer.generators.channels_last import channels_last
 from steer.generators.gan.network import START, BigGANConfig, BigGANNetwork, BlockShape
 from steer.generators.gan.published import read_published
@@ -302,9 +302,9 @@ def load(folder: Path) -> BigGAN:
         raise BadInput(f"the folder '{folder}' has no config.json, so it is no generator") from error
     except (json.JSONDecodeError, KeyError, TypeError, ValueError, RuntimeError, UnicodeDecodeError) as error:
         raise BrokenFile(f"'{path}' is not the configuration of a BigGAN ({error}); fetch or make it again") from error
-    tensors, _ = read_tensors(folder / WEIGHTS)
+    weights = read_weights(folder / WEIGHTS)
     try:
-        network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+        network.load_state_dict(weights)
     except RuntimeError as error:
         raise BrokenFile(f"'{folder / WEIGHTS}' does not fit '{path}' ({error}); fetch or make both again") from error
     return BigGAN(network, measurer=measurer, home=folder)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from steer.errors import BadInput, BrokenFile
-from steer.files import read_tensors, write_tensors, write_text
+from steer.files import read_weights, write_tensors, write_text
 from steer.generators.diffusion.words import TextEncoder, Vocabulary, pad
 
 SCHEMA = 1
@@ -131,8 +131,7 @@ class BirdScorer(nn.Module):
                 name: tuple(v) if isinstance(v, list) else v for name, v in stored["network"].items()
             }
             scorer = cls(ScorerConfig(**shape), name=str(stored["name"]))
-            tensors, _ = read_tensors(folder / WEIGHTS)
-            scorer.load_state_dict({name: each.float() for name, each in tensors.items()})
+            scorer.load_state_dict(read_weights(folder / WEIGHTS))
             scorer.spread, scorer.examples = float(stored["spread"]), tuple(stored["examples"])
         except FileNotFoundError as error:
             raise BadInput(f"there is no scorer in '{folder}'; make one: steer train clip --out '{folder}'") from error

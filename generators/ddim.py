@@ -22,7 +22,7 @@ from torch import Tensor
 from steer.backend import Condition, Sampler, Stage, State, SteeringCall
 from steer.condition import read_entry
 from steer.errors import BadInput, BrokenFile
-from steer.files import read_tensors, write_tensors, write_text
+from steer.files import read_weights, write_tensors, write_text
 from steer.generators.channels_last import channels_last
 from steer.generators.diffusion.doctor import Chart
 from steer.generators.diffusion.inversion import Method, invert
@@ -510,8 +510,7 @@ def load(folder: Path) -> DDIM:
         shape = stored.pop("network")
         network = DenoisingNetwork(NetworkConfig(vocabulary=tuple(shape.pop("vocabulary")), **shape))
         config = DDIMConfig(**stored)
-        tensors, _ = read_tensors(folder / WEIGHTS)
-        network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+        network.load_state_dict(read_weights(folder / WEIGHTS))
         return DDIM(network, config, home=folder)
     except FileNotFoundError as error:
         raise BadInput(f"the folder '{folder}' has no config.json, so it is no generator") from error

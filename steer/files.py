@@ -99,6 +99,18 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, header
 
 
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read the weights of a network, as float32 by name.
+
+    Raises:
+        BadInput: they are not there.
+        BrokenFile: they are not whole.
+    """
+    if not path.is_file():
+        raise BadInput(f"the weights '{path}' are missing; fetch or train the model again")
+    return {name: tensor.float() for name, tensor in read_tensors(path)[0].items()}
+
+
 def _digest(tensors: Mapping[str, Tensor]) -> str:
     """Return a hash of names and numbers."""
     digest = blake2b(digest_size=16)

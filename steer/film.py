@@ -115,7 +115,7 @@ class Forward:
     def __post_init__(self) -> None:
         _check_count(len(self.seeds))
         if not 1 <= self.steps <= len(self._levels):
-            raise BadInput(f"'{self.generator.name}' has {len(self._levels)} noise levels, so steps are 1 to that")
+            raise BadInput(f"'{self.generator.name}' takes 1 to {len(self._levels)} steps, not {self.steps}")
 
     @property
     def rows(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from steer.backend import Sampler
-from steer.errors import BadInput, BrokenFile, WrongGenerator
+from steer.errors import BadInput, BrokenFile, UnknownName, WrongGenerator
 from steer.files import write_text
 from steer.film import Film, Forward, Reverse
 from steer.generator import Generator, Progress
@@ -173,8 +173,18 @@ class Recipe(Record):
         return self.model_dump_json(exclude_none=True)
 
     def load_generator(self, device: str = "auto") -> Generator:
-        """Load the generator that the recipe names."""
-        return load_generator(self.generator, device)
+        """Load the generator that the recipe names.
+
+        Raises:
+            BadInput: it was loaded from a folder, of which the recipe knows the last name only.
+        """
+        try:
+            return load_generator(self.generator, device)
+        except UnknownName as error:
+            raise BadInput(
+                f"the recipe was made by '{self.generator}', loaded from a folder of weights that is not here; say "
+                "where it is: steer render FILE --generator FOLDER, or recipe.render(steer.load_generator(FOLDER))"
+            ) from error
 
     def of_part(self, place: int) -> "Recipe":
         """Return the recipe of those pictures that stand in one scene with a picture of the sheet, counted from 0."""

@@ -6,6 +6,7 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from inspect import signature
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
 
@@ -75,7 +76,16 @@ def _load(group: Group, what: str, name: str) -> Any:
     entries = registered(group)
     if name not in entries:
         raise UnknownName(what, name, entries)
-    return entries[name].load()
+    entry = entries[name]
+    try:
+        return entry.load()
+    except (ModuleNotFoundError, AttributeError) as error:
+        if error.name not in (*accumulate(entry.module.split("."), "{}.{}".format), *(entry.attr or "").split(".")):
+            raise  # what the plugin itself lacks
+        raise BadInput(
+            f"the {what} '{name}' is announced as {entry.value}, which is not there: what is installed is older than "
+            f"the code; install it again, with pip install -e . in its folder"
+        ) from error
 
 
 def load_generator(name_or_folder: str | Path, device: str = "auto") -> Generator:
@@ -94,6 +104,8 @@ def load_generator(name_or_folder: str | Path, device: str = "auto") -> Generato
     """
     expect(name_or_folder, str | Path, "a generator is loaded by its name or from a folder")
     folder = Path(name_or_folder)
+    if not str(name_or_folder):
+        raise UnknownName("generator", "", registered("generators"), "or give a folder of weights")
     if str(name_or_folder) in registered("generators"):
         name, where = str(name_or_folder), None
     elif folder.is_dir():
@@ -132,7 +144,9 @@ def _kind_of(folder: Path) -> str:
             "model_index.json, as diffusers does"
         ) from error
     except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise BrokenFile(f"'{folder / 'config.json'}' does not say which generator it is for ({error})") from error
+        raise BrokenFile(
+            f"'{folder / 'config.json'}' does not say which generator it is for ({error}); fetch or make it again"
+        ) from error
 
 
 def _device(name: str) -> torch.device:

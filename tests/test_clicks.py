@@ -1,5 +1,6 @@
 """Knobs from a person's answers; the person here answers by the true factor."""
 
+import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -169,12 +170,17 @@ def test_what_cannot_be_asked_or_answered_is_refused_with_the_cure(birds, option
         Clicks(**{"ask": answering("x"), "source": Truth(), "samples": 200, **options}).find(birds)
 
 
+class Typed(io.StringIO):
+    """What is typed on a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 @pytest.mark.slow
 def test_the_command_shows_sheets_and_asks(tmp_path, monkeypatch, capsys) -> None:
-    import io
-
     lines = ["1 2", "3", "5, 6", "2 5", "2 4", "9", "4", "6"]  # 5 is more already, 9 is no picture: it asks again
-    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines) + "\n"))
+    monkeypatch.setattr("sys.stdin", Typed("\n".join(lines) + "\n"))
     out = tmp_path / "plump.safetensors"
     options = ["answers=18", "pool=18", "samples=100", "name=plump"]
     typed = [part for option in options for part in ("--option", option)]
@@ -190,9 +196,7 @@ def test_the_command_shows_sheets_and_asks(tmp_path, monkeypatch, capsys) -> Non
 
 
 def test_the_command_says_so_when_nobody_answers(tmp_path, monkeypatch, capsys) -> None:
-    import io
-
-    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    monkeypatch.setattr("sys.stdin", Typed(""))
     typed = ["--option", "pool=60", "--out", str(tmp_path / "k.safetensors")]
     assert main(["find", "clicks", "aviary", *typed]) == 2
     assert "nobody answers" in capsys.readouterr().err

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
@@ -267,6 +268,51 @@ MISTAKES = {
         ["sample", "aviary", "--seeds", "0", "--truncation", "low", *SHEET],
         ["--truncation", "number"],
     ),
+    "two targets for one knob": (
+        ["dial", "aviary", "hue=red", "hue=blue", "--seeds", "0", *SHEET],
+        ["'hue'", "both red and blue"],
+    ),
+    "a target without end": (["dial", "aviary", "size=nan", "--seeds", "0", *SHEET], ["nan", "finite", "height"]),
+    "a target picture that is not there": (["dial", "aviary", "hue=gone.png", "--seeds", "0", *SHEET], ["'gone.png'"]),
+    "a target that is turned as well": (
+        ["dial", "aviary", "hue=red", "--turn", "hue=3", "--seeds", "0", *SHEET],
+        ["'hue'", "leave --turn hue=3 out"],
+    ),
+    "one knob turned twice": (
+        ["sample", "aviary", "--seeds", "0", "--turn", "hue=3", "--turn", "hue=4", *SHEET],
+        ["'hue'", "both 3 and 4"],
+    ),
+    "the strip's knob turned as well": (
+        ["strip", "aviary", "--knob", "hue", "--turn", "hue=3", "--seeds", "0", *SHEET],
+        ["'hue'", "leave --turn hue=3 out"],
+    ),
+    "the walk's knob turned as well": (
+        ["walk", "aviary", "--knob", "hue", "--turn", "hue=3", "--seeds", "0", "--out", "w.gif"],
+        ["'hue'", "leave --turn hue=3 out"],
+    ),
+    "one option twice": (
+        ["find", "pca", "aviary", "--option", "components=2", "--option", "components=3", "--out", "k.safetensors"],
+        ["'components'", "both 2 and 3"],
+    ),
+    "no steps": (["sample", "aviary-ddim", "--seeds", "0", "--steps", "0", *SHEET], ["takes 1 to 1000 steps, not 0"]),
+    "more steps than levels": (
+        ["sample", "aviary-ddim", "--seeds", "0", "--steps", "99999999", *SHEET],
+        ["takes 1 to 1000 steps, not 99999999"],
+    ),
+    "output without a name": (["sample", "aviary", "--seeds", "0", "--out", ""], ["is empty", ".png"]),
+    "output of a long name": (["sample", "aviary", "--seeds", "0", "--out", 300 * "a" + ".png"], ["too long"]),
+    "generator without a name": (["sample", "", "--seeds", "0", *SHEET], ["named ''", "aviary-biggan"]),
+    "knob file without a name": (
+        ["strip", "aviary", "--knob", "hue", "--knobs", "", "--seeds", "0", *SHEET],
+        ["empty"],
+    ),
+    "training without a name": (["train", "measurer", "--out", ""], ["folder is empty"]),
+    "clicks without a person": (["find", "clicks", "aviary", "--out", "k.safetensors"], ["terminal", "ask=FUNCTION"]),
+    "weights that are missing": (
+        ["sample", "bare", "--seeds", "0", *SHEET],
+        ["weights.safetensors", "missing", "again"],
+    ),
+    "a configuration that is cut short": (["sample", "cut", "--seeds", "0", *SHEET], ["config.json", "make it again"]),
     "turn without an amount": (["sample", "aviary", "--seeds", "0", "--turn", "hue", *SHEET], ["NAME=AMOUNT"]),
     "turn by text": (["sample", "aviary", "--seeds", "0", "--turn", "hue=far", *SHEET], ["NAME=AMOUNT"]),
     "turn by no number": (["sample", "aviary", "--seeds", "0", "--turn", "hue=nan", *SHEET], ["nan", "-180 to 180"]),
@@ -352,6 +398,10 @@ MISTAKES = {
     ),
     "knobs of no file": (["knobs", "nowhere.safetensors"], ["no file 'nowhere.safetensors'"]),
     "walk of no time": (["walk", "aviary", "--seeds", "0,1", "--seconds", "-2", "--out", "w.gif"], ["-2"]),
+    "sweep of ages": (
+        ["walk", "aviary", "--knob", "hue", "--seeds", "0", "--seconds", "1e12", "--out", "w.gif"],
+        ["3600 seconds", "1e+12"],
+    ),
     "strip of one column": (
         ["strip", "aviary", "--knob", "hue", "--seeds", "0", "--columns", "1", *SHEET],
         ["2 to 200"],
@@ -383,8 +433,10 @@ def test_a_mistake_is_one_line_with_its_cure_and_leaves_nothing_behind(case, fol
     Image.new("RGB", (8, 8)).save(folder / "plain.png")
     (folder / "text.txt").write_text("text")
     (folder / "text.json").write_text('{"text": 1}')
-    for name in ("broken", "empty", "sub.png"):
+    for name in ("broken", "empty", "sub.png", "bare", "cut"):
         (folder / name).mkdir()
+    shutil.copy(steer.generators.shipped_models.SHIPPED / "aviary-biggan" / "config.json", folder / "bare")
+    (folder / "cut" / "config.json").write_text('{"generator": ')
     shutil.copy(folder / "text.txt", folder / "broken" / "weights.safetensors")
     (folder / "broken" / "config.json").write_text('{"generator": "biggan", "schema": 1}')
     before = sorted(folder.rglob("*"))
@@ -410,6 +462,48 @@ def test_corrupted_weights_of_a_whole_configuration_are_named(folder, run):
     assert code == 2
     assert "weights.safetensors" in errors
     assert not (folder / "s.png").exists()
+
+
+READERS = {
+    "a sketch": ("sample", "aviary-ddim", "--seeds", "0", "--sketch"),
+    "a layout": ("sample", "aviary-ddim", "--seeds", "0", "--layout"),
+    "knobs": ("sample", "aviary", "--seeds", "0", "--knobs"),
+    "a picture to turn": ("strip", "aviary", "--knob", "hue", "--picture"),
+    "a picture to dissolve": ("film", "aviary-ddim", "--forward"),
+    "a picture to invert": ("invert", "aviary-biggan"),
+    "pictures to match": ("match", "aviary-biggan", "plain.png"),
+    "a recipe": ("render",),
+}
+
+
+@pytest.mark.parametrize("what", READERS)
+def test_a_file_that_is_not_there_is_missed_before_anything_is_loaded(what, folder, run, monkeypatch):
+    monkeypatch.setattr("steer.registry.load_generator", lambda *_: pytest.fail("a generator was loaded"))
+    Image.new("RGB", (8, 8)).save(folder / "plain.png")
+    code, out, errors = run(*READERS[what], "gone", *SHEET)
+    assert (code, out, errors) == (2, "", "steer: there is no file 'gone'\n")
+    assert not (folder / "s.png").exists()
+
+
+def test_a_recipe_of_a_folder_that_is_elsewhere_says_how_to_give_it(folder, run, made):
+    shutil.copytree(steer.generators.shipped_models.SHIPPED / "aviary-biggan", folder / "runs" / "mine")
+    for out in ("s.json", "s.png"):
+        made("sample", "runs/mine", "--seeds", "0", "--out", out)
+        code, _, errors = run("render", out, "--out", "again.png")
+        assert (code, errors.count("\n")) == (2, 1)
+        assert "'mine'" in errors and "--generator FOLDER" in errors
+        assert not (folder / "again.png").exists()
+    made("render", "s.json", "--generator", "runs/mine", "--out", "again.png")
+    assert np.array_equal(pixels("s.png"), pixels("again.png"))
+
+
+@pytest.mark.parametrize("value", ["steer.generators.gone:load", "steer.generators.biggan:gone"])
+def test_an_installation_older_than_its_code_is_said_to_be(value, folder, run, monkeypatch):
+    stale = EntryPoint("old", value, "steer.generators")
+    monkeypatch.setattr("steer.registry.registered", lambda group: {"old": stale})
+    code, _, errors = run("sample", "old", "--seeds", "0", *SHEET)
+    assert (code, errors.count("\n")) == (2, 1)
+    assert value in errors and "pip install -e ." in errors
 
 
 def test_one_can_insist_on_a_knob_from_other_weights(folder, made):
@@ -491,6 +585,14 @@ def test_a_turn_far_beyond_its_measured_range_is_made_and_said_once(folder, run)
     )
     code, _, errors = run("strip", "aviary", "--seeds", "0", "--knob", "size", "--from", "0", "--to", "9", *SHEET)
     assert (code, errors.count("\n")) == (0, 1)
+
+
+def test_a_turn_at_which_numbers_run_over_is_refused_and_never_drawn_black(folder, run):
+    for verb in (("sample",), ("film", "--stills", "2")):
+        code, _, errors = run(*verb, "aviary-biggan", "--seeds", "0", "--turn", "size=1e30", *SHEET)
+        assert code == 2
+        assert "turn less far: size from" in errors.splitlines()[-1]
+        assert list(folder.iterdir()) == []
 
 
 def test_a_ring_that_is_turned_further_than_round_and_an_end_of_the_range_are_nothing_to_speak_of(folder, made):

@@ -160,7 +160,7 @@ def test_what_cannot_be_dialled_is_refused_with_what_can(birds: Generator, knobs
         (knobs, {"size": "large"}, "neither a number nor a picture"),
         (knobs, {"hue": "grey"}, "no hue"),
         (knobs, {"heading": "orange"}, "neither a number nor a picture"),
-        (knobs, {"hue": math.nan}, "give a number"),
+        (knobs, {"hue": math.nan}, "give a finite number"),
         ({"round": aimless}, {"round": 3.0}, "meant for no number"),
     ):
         with pytest.raises((BadInput, UnknownName), match=message):
@@ -191,7 +191,10 @@ def test_the_command_dials_and_says_how_nearly(tmp_path, run, made) -> None:  # 
     seen = steer.measure_attributes(steer.Recipe.load(other).render(), of=steer.load_generator("aviary"))
     assert told["reached"][0]["target"] == pytest.approx(float(seen["background_hue"][0]), abs=1)
     assert "picture height" in (said := made("dial", "aviary", "size=1000", "--seeds", "1,2", "--out", out))
-    assert "Out of the reach of this knob in 2 of 2 pictures; it goes from" in said
+    assert "Out of the reach of this knob in 2 of 2 pictures, which show the nearest it comes; it goes from" in said
+    for size, reached in (("1000", False), ("0.74", True)):
+        told = json.loads(made("dial", "aviary", f"size={size}", "--seeds", "1,2", "--out", out, "--json"))
+        assert told["reached"][0]["reached"] is reached
     code, _, errors = run("dial", "aviary", "hue", "--seeds", "1", "--out", out)
     assert (code, errors.count("\n")) == (2, 1)
     assert "hue=orange" in errors

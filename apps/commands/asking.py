@@ -20,7 +20,15 @@ def asking(what: str | None, sheet: Path) -> "Callable[[Tensor, int], list[Answe
     Args:
         what: what is asked about; None for what only the person knows.
         sheet: the file of the sheet, written anew for every batch.
+
+    Raises:
+        BadInput: nobody sits at a terminal.
     """
+    if not sys.stdin.isatty():
+        raise BadInput(
+            "nobody can be asked: 'steer find clicks' asks on a terminal; without one, answer in Python: "
+            "steer.find('clicks', generator, ask=FUNCTION)"
+        )
     of = what or "of it"
 
     def ask(pictures: "Tensor", left: int) -> "list[Answer]":

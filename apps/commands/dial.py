@@ -11,6 +11,7 @@ from steer.apps.commands.reading import (
     read_knob,
     read_knobs,
     read_latent,
+    read_pairs,
     read_reference,
     read_sampler,
     read_turns,
@@ -31,7 +32,7 @@ def dial(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Pictures: .png, .jpg, .webp; or .json")],
     seeds: typed.SomeSeeds = None,
     picture: typed.MadePicture = None,
-    turn: typed.Turns = None,
+    turn: typed.OtherTurns = None,
     knobs: typed.KnobFile = None,
     label: typed.Label = None,
     prompt: typed.Prompt = None,
@@ -47,29 +48,33 @@ def dial(
 ) -> None:
     """Turn knobs until every picture shows what was asked for, and say how nearly and what else changed.
 
+    What is out of a knob's reach is turned as near to it as it goes, and said; with --json, "reached" is false.
+
     Example: steer dial aviary-biggan hue=orange heading=90 --seeds 0-5 --out orange.png
 
     Example: steer dial aviary-biggan hue=photo.jpg --seeds 0-5 --out alike.png
     """
     from steer.directions.dial import dial as turn_to
-    from steer.errors import BadInput
+    from steer.files import check_file
     from steer.recipe import Recipe
     from steer.registry import load_generator
     from steer.steering import Steering
 
-    sampler = read_sampler(steps)
     request = Request(label, prompt, sketch, layout, guidance, strength)
     check_out(out, PICTURES + RECIPES)
-    pairs = [text.partition("=") for text in targets]
-    wrong = next((text for text, (name, _, aim) in zip(targets, pairs, strict=True) if not (name and aim)), None)
-    if wrong is not None:
-        raise BadInput(f"a target is written NAME=TARGET, such as hue=orange or size=0.8, not '{wrong}'")
-    model = load_generator(generator, device).with_sampler(sampler)
+    asked = read_pairs(
+        [text.partition("=") for text in targets], "a target is written NAME=TARGET, such as hue=orange or size=0.8"
+    )
+    for aim in asked.values():
+        if Path(aim).suffix.lower() in PICTURES + RECIPES:
+            check_file(Path(aim))
+    model = load_generator(generator, device)
+    model = model.with_sampler(read_sampler(steps, model))
     there = read_knobs(knobs, model)
-    chosen = {name: read_knob(name, there, model, insist) for name, _, _ in pairs}
+    chosen = {name: read_knob(name, there, model, insist) for name in asked}
     latent = read_latent(seeds, picture, request, truncation, model, insist)
-    kept = Steering(read_turns(turn, knobs, model, insist))
-    aims = {name: read_reference(Path(aim)) if Path(aim).is_file() else aim for name, _, aim in pairs}
+    kept = Steering(read_turns(turn, knobs, model, insist, beside=asked))
+    aims = {name: read_reference(Path(aim)) if Path(aim).is_file() else aim for name, aim in asked.items()}
     with progress("dialling") as report:
         found = turn_to(model, chosen, latent, aims, steering=kept, progress=report)
     Recipe.of(model, latent, found.steering).save(out, model)
@@ -95,10 +100,13 @@ def _say(found: "Dialled", latent: "Latent") -> None:
         ]
         say_table(("seed", f"{reached.knob.name} turned by", f"{reached.attribute.name} reached", "off by"), rows)
         unit, aim = reached.attribute.unit, f"{reached.attribute.name} {reached.target:.4g}"
-        say(f"{aim} {unit}: half of the pictures are off by {reached.error:.2g} or less")
-        if reached.out_of_reach:
+        say(f"{aim} {unit}: half of the pictures are off by {reached.error:.3g} or less")
+        if not reached.everywhere:
             low, high = reached.reach or (None, None)
             ends = "" if low is None else f"; it goes from {low:.3g} to {high:.3g} {unit}"
-            say(f"Out of the reach of this knob in {reached.out_of_reach} of {len(latent)} pictures{ends}")
+            say(
+                f"Out of the reach of this knob in {reached.out_of_reach} of {len(latent)} pictures, which show the "
+                f"nearest it comes{ends}"
+            )
     most = sorted(found.leakage, key=lambda name: -found.leakage[name])[:3]
     say("Changed most beside it, in spreads: " + ", ".join(f"{name} {found.leakage[name]:.2f}" for name in most))

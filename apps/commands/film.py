@@ -25,7 +25,10 @@ def film(
     seeds: typed.SomeSeeds = None,
     picture: typed.MadePicture = None,
     forward: Annotated[
-        Path | None, typer.Option(metavar="PICTURE", help="Film any picture dissolving, once for each seed.")
+        Path | None,
+        typer.Option(
+            metavar="PICTURE", parser=typed.file_to_read, help="Film any picture dissolving, once for each seed."
+        ),
     ] = None,
     steps: Annotated[int | None, typer.Option(metavar="N", help="Steps from noise to picture, or back.")] = None,
     seconds: Annotated[float, typer.Option(metavar="N", help="Length, from the first moment to the last.")] = 4.0,
@@ -58,7 +61,6 @@ def film(
     from steer.steering import Steering
 
     check_out(out, FILMS + PICTURES + RECIPES)
-    sampler = read_sampler(steps)
     request = Request(label, prompt, sketch, layout, guidance, strength)
     model = load_generator(generator, device)
     if forward is not None:
@@ -67,7 +69,7 @@ def film(
         reel = _dissolving(model, forward, seeds, steps, seconds, stills)
     else:
         latent = read_latent(seeds, picture, request, truncation, model, insist)
-        steering = Steering(read_turns(turn, knobs, model, insist))
+        steering, sampler = Steering(read_turns(turn, knobs, model, insist)), read_sampler(steps, model)
         reel = Film.reverse(model, latent, steering, sampler=sampler, seconds=seconds, stills=stills)
     moving = out.suffix.lower() in FILMS
     enlarged = film_layout(scale, model) if moving else Layout(scale=scale)

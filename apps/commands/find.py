@@ -53,7 +53,7 @@ def find(
     from steer.knob import KnobSet, load_knobs
     from steer.registry import load_finder, load_generator, options_of
 
-    types, sampler = options_of(finder), read_sampler(steps)
+    types = options_of(finder)
     request = Request(label, [prompt] if prompt is not None else None, sketch, layout, guidance, strength)
     named = {
         "attribute": tuple(attribute) if attribute and len(attribute) > 1 else attribute and attribute[0],
@@ -63,14 +63,15 @@ def find(
     }
     options = read_options(option, types, named, f"the finder '{finder}'")
     check_out(out, TENSORS)
-    kept = load_knobs(out) if add and out.is_file() else KnobSet({})
-    model = load_generator(generator, device).with_sampler(sampler)
-    if request.given:
-        asked = model.entries(request.condition(model, 1), 1)
-        options["condition"] = {name: entry for name, (entry,) in asked.items()}
     asks = "ask" in types
     if asks:
         options["ask"] = asking(options.get("name"), out.with_name(f"{out.stem}-asked.png"))
+    kept = load_knobs(out) if add and out.is_file() else KnobSet({})
+    model = load_generator(generator, device)
+    model = model.with_sampler(read_sampler(steps, model))
+    if request.given:
+        asked = model.entries(request.condition(model, 1), 1)
+        options["condition"] = {name: entry for name, (entry,) in asked.items()}
     chosen = load_finder(finder, **options)
     with nullcontext() if asks else progress("finding") as report:  # a bar would run over the questions
         found = chosen.find(model, progress=report)

@@ -12,7 +12,12 @@ from steer.apps.commands.writing import TENSORS, check_out, progress
 
 def import_(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="GANSpace's .npz, InterFaceGAN's .npy, or one direction a row.")
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            parser=typed.file_to_read,
+            help="GANSpace's .npz, InterFaceGAN's .npy, or one direction a row.",
+        ),
     ],
     generator: typed.GeneratorName,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Knob file: .safetensors")],

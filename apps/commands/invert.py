@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 def invert(
     generator: typed.GeneratorName,
-    picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="Any picture, of any size.")],
+    picture: Annotated[
+        Path, typer.Argument(metavar="PICTURE", parser=typed.file_to_read, help="Any picture, of any size.")
+    ],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FILE", help="The picture as found: .png, .jpg, .webp; or .json")
     ],
@@ -50,7 +52,6 @@ def invert(
     from steer.recipe import Recipe
     from steer.registry import load_generator
 
-    sampler = read_sampler(steps)
     request = Request(label, [prompt] if prompt is not None else None, sketch, layout, guidance, strength)
     check_out(out, PICTURES + RECIPES)
     check_out(compare, PICTURES)
@@ -58,6 +59,7 @@ def invert(
     if len(set(files)) < len(files):
         raise BadInput("PICTURE, --out and --compare are different files; choose other names")
     model = load_generator(generator, device)
+    sampler = read_sampler(steps, model)
     types = options_of(model.backend) if isinstance(model.backend, Invertible) else {}
     options = read_options(option, types, {}, f"inversion by '{model.name}'")
     condition = request.condition(model, 1)

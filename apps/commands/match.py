@@ -12,8 +12,15 @@ from steer.apps.commands.writing import PICTURES, RECIPES, check_out, progress, 
 
 def match(
     generator: typed.GeneratorName,
-    before: Annotated[Path, typer.Argument(metavar="BEFORE", help="A picture made here, or any other to be inverted.")],
-    after: Annotated[Path, typer.Argument(metavar="AFTER", help="The picture that it is to become.")],
+    before: Annotated[
+        Path,
+        typer.Argument(
+            metavar="BEFORE", parser=typed.file_to_read, help="A picture made here, or any other to be inverted."
+        ),
+    ],
+    after: Annotated[
+        Path, typer.Argument(metavar="AFTER", parser=typed.file_to_read, help="The picture that it is to become.")
+    ],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FILE", help="BEFORE with its knobs turned: .png, .jpg, .webp; .json")
     ],

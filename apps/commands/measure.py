@@ -55,8 +55,9 @@ def knobs_(
         raise BadInput(f"--seeds lists seeds everywhere else; how many to judge on is said by --count {seeds}")
     check_out(figure, FIGURES)
     check_out(table, TABLES)
-    judge, sampler = load_measurer(by) if by is not None else None, read_sampler(steps)
-    model = load_generator(generator, device).with_sampler(sampler)
+    judge = load_measurer(by) if by is not None else None
+    model = load_generator(generator, device)
+    model = model.with_sampler(read_sampler(steps, model))
     given = read_knobs(knobs, model)
     fitting = KnobSet({name: read_knob(name, given, model, insist) for name in given}, given.report)
     with progress("judging") as report:
@@ -79,7 +80,12 @@ def knobs_(
 @measure.command("compare")
 def compare_(
     cards: Annotated[
-        list[Path], typer.Argument(metavar="CARD.json…", help="What 'steer measure knobs --json' printed, two or more.")
+        list[Path],
+        typer.Argument(
+            metavar="CARD.json…",
+            parser=typed.file_to_read,
+            help="What 'steer measure knobs --json' printed, two or more.",
+        ),
     ],
     figure: Annotated[Path | None, typer.Option(metavar="FILE", help="Also draw it: .png, .pdf or .svg")] = None,
     as_json: typed.Json = False,
@@ -126,8 +132,8 @@ def dial_(
     from steer.directions.accuracy import measure_dial
     from steer.registry import load_generator
 
-    sampler = read_sampler(steps)
-    model = load_generator(generator, device).with_sampler(sampler)
+    model = load_generator(generator, device)
+    model = model.with_sampler(read_sampler(steps, model))
     given = read_knobs(knobs, model)
     asked = knob or [name for name, each in given.items() if each.attribute is not None]
     fitting = {name: read_knob(name, given, model, insist) for name in asked}
@@ -216,8 +222,8 @@ def obedience(
     from steer.generators.aviary.obedience import measure_obedience
     from steer.registry import load_generator
 
-    sampler = read_sampler(steps)
-    model = load_generator(generator, device).with_sampler(sampler)
+    model = load_generator(generator, device)
+    model = model.with_sampler(read_sampler(steps, model))
     with progress("asking") as report:
         measured = measure_obedience(model, captions=captions, drawings=drawings, progress=report)
     if as_json:
@@ -243,12 +249,11 @@ def drafts(
     from steer.directions.drafts import measure_drafts
     from steer.registry import load_generator, shipped_knobs
 
-    sampler = read_sampler(steps)
     model = load_generator(generator, device)
     given = read_knobs(knobs, model) if knobs is not None else shipped_knobs(model)
     fitting = {name: read_knob(name, given, model, insist) for name in given}
     with progress("comparing") as report:
-        measured = measure_drafts(model, fitting, samples=count, draft=sampler, progress=report)
+        measured = measure_drafts(model, fitting, samples=count, draft=read_sampler(steps, model), progress=report)
     if as_json:
         say_json(measured.to_json())
     else:

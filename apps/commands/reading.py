@@ -1,7 +1,7 @@
 """Turn what was typed into seeds, labels, knobs, turns and options; every mistake is said with its cure."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import cycle, islice
 from pathlib import Path
@@ -87,15 +87,22 @@ class Request:
         return given | ({"label": read_labels(self.label, generator)} if self.label is not None else {})
 
 
-def read_sampler(steps: int | None) -> "Sampler | None":
+def read_sampler(steps: int | None, generator: "Generator") -> "Sampler | None":
     """Return the sampler of a number of steps; None, for that of the generator, where none was given.
 
     Raises:
-        BadInput: it is not a number of steps.
+        BadInput: the generator does not take so many.
     """
+    from steer.backend import Noisy
     from steer.sampler import Sampler
 
-    return None if steps is None else Sampler(steps)
+    if steps is None:
+        return None
+    if isinstance(generator.backend, Noisy):
+        most = len(generator.backend.noise_levels())
+        if not 1 <= steps <= most:
+            raise BadInput(f"'{generator.name}' takes 1 to {most} steps, not {steps}")
+    return Sampler(steps)
 
 
 def read_latent(
@@ -195,7 +202,7 @@ def read_knobs(file: Path | None, generator: "Generator") -> "KnobSet":
     return knobs
 
 
-def read_knob(name: str, knobs: "KnobSet", generator: "Generator", insist: bool) -> "Knob":
+def read_knob(name: str, knobs: "Mapping[str, Knob]", generator: "Generator", insist: bool) -> "Knob":
     """Return a knob that fits the generator's weights.
 
     Raises:
@@ -214,34 +221,62 @@ def read_knob(name: str, knobs: "KnobSet", generator: "Generator", insist: bool)
     return adopt(knob, generator.fingerprint)
 
 
-def read_turns(texts: Sequence[str] | None, file: Path | None, generator: "Generator", insist: bool) -> list["Turn"]:
+def read_turns(
+    texts: Sequence[str] | None, file: Path | None, generator: "Generator", insist: bool, beside: Collection[str] = ()
+) -> list["Turn"]:
     """Read turns written as NAME=AMOUNT.
 
+    Args:
+        texts: what was typed.
+        file: where the knobs are; None for those that are shipped.
+        generator: what is turned.
+        insist: whether knobs may be of other weights.
+        beside: knobs that the verb itself moves.
+
     Raises:
-        BadInput: one is not written so.
+        BadInput: one is not written so, or turns a knob that is turned already.
     """
     from steer.steering import Turn
 
-    pairs = [_read_pair(text) for text in texts or ()]
-    if not pairs:
-        return []
-    knobs = read_knobs(file, generator)
+    how = "a turn is written NAME=AMOUNT, such as hue=90"
+    pairs = read_pairs([text.rpartition("=") for text in texts or ()], how)
+    amounts = {name: _read_amount(amount, f"{how}, not '{name}={amount}'") for name, amount in pairs.items()}
+    for name in amounts:
+        if name in beside:
+            raise BadInput(f"'{name}' is moved here, and cannot be held as well; leave --turn {name}={pairs[name]} out")
+    knobs = read_knobs(file, generator) if amounts else {}
     turns = []
-    for name, amount in pairs:
+    for name, amount in amounts.items():
         turns.append(Turn(read_knob(name, knobs, generator, insist), amount))
         heed_range(turns[-1].knob, amount)
     return turns
 
 
-def _read_pair(text: str) -> tuple[str, float]:
-    name, _, amount = text.rpartition("=")
+def read_pairs(parts: Iterable[tuple[str, str, str]], how: str) -> dict[str, str]:
+    """Return values by name.
+
+    Args:
+        parts: what was typed, split into name, equals sign and value.
+        how: how it is written, with an example.
+
+    Raises:
+        BadInput: one is not written so, or one name has two values.
+    """
+    pairs: dict[str, str] = {}
+    for name, equals, value in parts:
+        if not (name and value):
+            raise BadInput(f"{how}, not '{name}{equals}{value}'")
+        if name in pairs:
+            raise BadInput(f"'{name}' cannot be both {pairs[name]} and {value}; give it once")
+        pairs[name] = value
+    return pairs
+
+
+def _read_amount(text: str, complaint: str) -> float:
     try:
-        number = float(amount) if name else None
+        return float(text)
     except ValueError:
-        number = None
-    if number is None:
-        raise BadInput(f"a turn is written NAME=AMOUNT, such as hue=90, not '{text}'")
-    return name, number
+        raise BadInput(complaint) from None
 
 
 def read_ends(knob: "Knob", start: float | None, end: float | None, *, absolute: bool = False) -> tuple[float, float]:
@@ -292,7 +327,10 @@ def read_options(
         name, equals, value = text.partition("=")
         if not equals:
             raise BadInput(f"an option is written name=value, not '{text}'; {what} has {', '.join(types)}")
-        given[name.strip().replace("-", "_")] = value
+        option = name.strip().replace("-", "_")
+        if option in given:
+            raise BadInput(f"the option '{option}' cannot be both {given[option]} and {value}; give it once")
+        given[option] = value
     unknown = next((name for name in given if name not in types), None)
     if unknown is not None:
         raise UnknownName(f"option of {what}", unknown, types)

@@ -11,11 +11,16 @@ from steer.apps.commands.writing import FILMS, PICTURES, RECIPES, check_out, pro
 
 
 def render(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A recipe (.json), or a picture or film made here.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", parser=typed.file_to_read, help="A recipe (.json), or a picture or film made here."
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Picture, film or .json to write.")],
     generator: Annotated[
         str | None,
-        typer.Option(metavar="NAME|FOLDER", help="Where the generator is, if its name is not known here."),
+        typer.Option(metavar="NAME|FOLDER", help="Where the generator is, if it was loaded from a folder."),
     ] = None,
     insist: typed.Insist = False,
     device: typed.Device = "auto",
@@ -23,6 +28,8 @@ def render(
     """Make pictures or a film again from a recipe, bit for bit.
 
     Example: steer render sheet.png --out again.png
+
+    Example: steer render owls.png --generator runs/ddim/model --out again.png
     """
     from PIL import Image
 
@@ -33,7 +40,7 @@ def render(
     moving = FILMS if recipe.walk or recipe.film else ()
     still = () if recipe.walk else PICTURES
     check_out(out, (*moving, *still, *RECIPES))
-    model = load_generator(generator or recipe.generator, device)
+    model = recipe.load_generator(device) if generator is None else load_generator(generator, device)
     with progress("drawing") as report:
         recipe.save(out, model, insist=insist, progress=report)
     keeps_pixels = recipe.walk is None and recipe.film is None and out.suffix.lower() in (".png", ".webp")

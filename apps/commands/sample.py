@@ -65,7 +65,7 @@ def sample(
     from steer.seeds import parse_seeds
     from steer.steering import Steering
 
-    chosen, sampler = parse_seeds(seeds), read_sampler(steps)
+    chosen = parse_seeds(seeds)
     request = Request(label, prompt, sketch, layout, guidance, strength)
     if out is latents is attributes is None:
         raise BadInput("say where to write the sheet: --out FILE.png (or --latents, --attributes)")
@@ -79,6 +79,7 @@ def sample(
     check_out(latents, TENSORS)
     check_out(attributes, (".csv",))
     model = load_generator(generator, device)
+    sampler = read_sampler(steps, model)
     steering = Steering(read_turns(turn, knobs, model, insist))
     latent = model.sample(chosen, condition=request.condition(model, len(chosen)), truncation=truncation)
     count = f"{len(chosen)} picture{'s' if len(chosen) > 1 else ''}"

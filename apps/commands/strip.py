@@ -22,7 +22,7 @@ def strip(
     knobs: typed.KnobFile = None,
     start: typed.Start = None,
     end: typed.End = None,
-    turn: typed.Turns = None,
+    turn: typed.OtherTurns = None,
     columns: Annotated[int, typer.Option(metavar="N", help="Pictures in a row.")] = 7,
     label: typed.Label = None,
     prompt: typed.Prompt = None,
@@ -56,16 +56,16 @@ def strip(
     check_out(out, PICTURES + RECIPES)
     if not 2 <= columns <= LARGEST_STRIP:
         raise BadInput(f"a strip has 2 to {LARGEST_STRIP} columns, not {columns}")
-    sampler = read_sampler(steps)
     request = Request(label, prompt, sketch, layout, guidance, strength)
     model = load_generator(generator, device)
-    if sampler is not None and not model.backend.samplers:
+    if steps is not None and not model.backend.samplers:
         raise BadInput(f"'{model.name}' has no choice of steps; how many pictures stand in a row is said by --columns")
+    sampler = read_sampler(steps, model)
     chosen = read_knob(knob, read_knobs(knobs, model), model, insist)
     ends = read_ends(chosen, start, end, absolute=absolute)
     latent = read_latent(seeds, picture, request, truncation, model, insist)
     amounts = torch.linspace(*ends, columns).tolist()
-    kept = Steering(read_turns(turn, knobs, model, insist))
+    kept = Steering(read_turns(turn, knobs, model, insist, beside=[knob]))
     recipe = lay_out(model, chosen, latent, amounts=amounts, absolute=absolute, sampler=sampler, steering=kept)
     with progress("drawing") as report:
         recipe.save(out, model, progress=report)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from steer.apps.commands import typed
 from steer.apps.commands.reading import read_options
 from steer.apps.commands.writing import Report, check_folder, progress, say_written
 
@@ -16,7 +17,13 @@ train = typer.Typer(help="Train a generator or a measurer from scratch.")
 
 Out = Annotated[
     Path,
-    typer.Option("--out", "-o", metavar="FOLDER", help="Made where it is missing; a run that stopped there goes on."),
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="FOLDER",
+        parser=typed.folder_to_fill,
+        help="Made where it is missing; a run that stopped there goes on.",
+    ),
 ]
 Data = Annotated[
     str | None, typer.Option(metavar="aviary|FOLDER", help="Rendered birds, or a folder with a sub-folder per class.")

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from steer.errors import BadInput
+
 
 def _names(group: str) -> list[str]:
     return sorted(entry.name for entry in entry_points(group=f"steer.{group}"))
@@ -21,6 +23,31 @@ def complete_finder(incomplete: str) -> list[str]:
     return [name for name in _names("finders") if name.startswith(incomplete)]
 
 
+def file_to_read(text: str) -> Path:
+    """Return a file that is there, before any long work is done for it.
+
+    Raises:
+        BadInput: its name is empty, or there is no such file.
+    """
+    from steer.files import check_file
+
+    if not text:
+        raise BadInput("the name of a file to read is empty; give a file that is there")
+    check_file(Path(text))
+    return Path(text)
+
+
+def folder_to_fill(text: str) -> Path:
+    """Return a folder that has a name, be it there or not.
+
+    Raises:
+        BadInput: its name is empty.
+    """
+    if not text:
+        raise BadInput("the name of the folder is empty; give one, or . for the one that you stand in")
+    return Path(text)
+
+
 GeneratorName = Annotated[
     str,
     typer.Argument(
@@ -33,7 +60,12 @@ Seeds = Annotated[str, typer.Option(metavar="SEEDS", help="Whole numbers and ran
 SomeSeeds = Annotated[str | None, typer.Option("--seeds", metavar="SEEDS", help="Whole numbers and ranges: 1,2,5-10.")]
 MadePicture = Annotated[
     Path | None,
-    typer.Option("--picture", metavar="FILE", help="A picture made here, such as by 'steer invert', instead of seeds."),
+    typer.Option(
+        "--picture",
+        metavar="FILE",
+        parser=file_to_read,
+        help="A picture made here, such as by 'steer invert', instead of seeds.",
+    ),
 ]
 Label = Annotated[
     str | None,
@@ -43,9 +75,14 @@ Prompt = Annotated[
     list[str] | None,
     typer.Option(metavar="TEXT", help="What to draw, in words; once for all, or repeated, one for each seed."),
 ]
-Sketch = Annotated[Path | None, typer.Option(metavar="FILE", help="An outline, black on white, to follow.")]
+Sketch = Annotated[
+    Path | None, typer.Option(metavar="FILE", parser=file_to_read, help="An outline, black on white, to follow.")
+]
 Map = Annotated[
-    Path | None, typer.Option("--layout", metavar="FILE", help="A map of the parts, each in its colour, to follow.")
+    Path | None,
+    typer.Option(
+        "--layout", metavar="FILE", parser=file_to_read, help="A map of the parts, each in its colour, to follow."
+    ),
 ]
 Guidance = Annotated[
     float | None, typer.Option(metavar="NUMBER", help="How far to follow what was asked; 1 is without stress.")
@@ -62,7 +99,11 @@ Truncation = Annotated[
 ]
 Turns = Annotated[
     list[str] | None,
-    typer.Option("--turn", metavar="NAME=AMOUNT", help="Turn a knob, in its unit; may be repeated."),
+    typer.Option("--turn", metavar="NAME=AMOUNT", help="Turn a knob, in its unit; repeated, for other knobs."),
+]
+OtherTurns = Annotated[
+    list[str] | None,
+    typer.Option("--turn", metavar="NAME=AMOUNT", help="Turn another knob all the while; repeated, for more of them."),
 ]
 Start = Annotated[
     float | None, typer.Option("--from", metavar="AMOUNT", help="First amount; by default the range's end.")
@@ -72,7 +113,12 @@ Scale = Annotated[int | None, typer.Option(metavar="N", help="Enlarge pictures b
 KnobName = Annotated[str, typer.Option("--knob", metavar="NAME", help="A knob; 'steer knobs GENERATOR' shows them.")]
 KnobFile = Annotated[
     Path | None,
-    typer.Option("--knobs", metavar="FILE", help="Knob file; by default the knobs shipped with the weights."),
+    typer.Option(
+        "--knobs",
+        metavar="FILE",
+        parser=file_to_read,
+        help="Knob file; by default the knobs shipped with the weights.",
+    ),
 ]
 Insist = Annotated[bool, typer.Option("--insist", help="Use what was made for other weights all the same.")]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, mps, ...")]

@@ -53,7 +53,7 @@ def walk(
     strength: typed.Strength = None,
     steps: typed.Steps = None,
     truncation: typed.Truncation = 1.0,
-    turn: typed.Turns = None,
+    turn: typed.OtherTurns = None,
     knobs: typed.KnobFile = None,
     scale: typed.Scale = None,
     insist: typed.Insist = False,
@@ -73,12 +73,13 @@ def walk(
     check_out(out, FILMS + RECIPES)
     if easing not in EASINGS:
         raise UnknownName("easing", easing, EASINGS)
-    pace, sampler = cast("Easing", easing), read_sampler(steps)
+    pace = cast("Easing", easing)
     request = Request(labels, prompt, sketch, layout, guidance, strength)
     if knob is None and not (start is end is None):
         raise BadInput("--from and --to are amounts of a knob; say which with --knob NAME")
     model = load_generator(generator, device)
-    turns = tuple(read_turns(turn, knobs, model, insist))
+    sampler = read_sampler(steps, model)
+    turns = tuple(read_turns(turn, knobs, model, insist, beside=[knob] if knob is not None else []))
     if knob is None:
         if seeds is None or picture is not None:
             raise BadInput("a way goes from seed to seed: give --seeds; or turn a --knob on a --picture")

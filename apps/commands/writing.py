@@ -41,10 +41,12 @@ def check_out(path: Path | None, suffixes: Sequence[str]) -> None:
 
     if path is None:
         return
+    known = dict.fromkeys(suffixes)
+    if path == Path():
+        raise BadInput(f"the name of the file to write is empty; give one that ends in {', '.join(known)}")
     if path.suffix.lower() not in suffixes:
-        known = ", ".join(dict.fromkeys(suffixes))
         kind = f"as '{path.suffix}'" if path.suffix else "without a suffix"
-        raise BadInput(f"'{path}' cannot be written {kind}; end its name in {known}")
+        raise BadInput(f"'{path}' cannot be written {kind}; end its name in {', '.join(known)}")
     try:
         with atomic_path(path):
             raise _Enough
