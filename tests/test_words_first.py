@@ -15,7 +15,8 @@ from steer.generators.diffusion.network import DenoisingNetwork, blindfolded
 from steer.generators.diffusion.words import Vocabulary
 from steer.generators.training.captioned import Captioned, as_meanings
 from steer.generators.training.ddim import DDIMTraining, Trainer, train_ddim
-from steer.generators.training.words_first import learn_words, understood
+from steer.generators.training.run import load_checkpoint, save_checkpoint
+from steer.generators.training.words_first import learn_words, misunderstood, new_reading, understood
 
 COLOURS = ("red", "green", "blue", "yellow")
 PAIRS = [pair for pair in itertools.product(range(4), range(4)) if pair[0] != pair[1]]
@@ -40,7 +41,8 @@ def test_it_is_read_which_noun_a_colour_belongs_to_wherever_it_stands() -> None:
     torch.manual_seed(0)
     shape = DDIMTraining(resolution=16, channels=(32, 32)).network(data.vocabulary.words, drawing=False)
     reader = DenoisingNetwork(shape)
-    reading = learn_words(reader, data, lambda row: data.describe(row, rng), steps=80, batch=24, rng=rng)
+    reading = new_reading(reader, meanings=8)
+    learn_words(reader, reading, data, lambda row: data.describe(row, rng), steps=80, batch=24, rng=rng)
     for first in (False, True):
         told = understood(reader, reading, [say(*pair, ground_first=first) for pair in PAIRS]).view(-1, 2, 4)
         assert told.argmax(2).tolist() == [list(pair) for pair in PAIRS]
@@ -78,7 +80,8 @@ def test_captions_of_birds_never_described_are_understood() -> None:
     data = Captioned(blank, lambda row, rng: captions[row], Vocabulary.of(captions), meanings=as_meanings(birds))
     torch.manual_seed(0)
     reader = DenoisingNetwork(DDIMTraining().network(data.vocabulary.words, drawing=False))
-    reading = learn_words(reader, data, lambda row: captions[row], steps=500, rng=rng)
+    reading = new_reading(reader, data.meanings.shape[1])
+    learn_words(reader, reading, data, lambda row: captions[row], steps=500, rng=rng)
     told = understood(reader, reading, captions_of(strangers, seed=1))
     assert float((told[:, :8].argmax(1) == strangers["species"]).float().mean()) > 0.95
     columns = {"hue": slice(8, 10), "heading": slice(10, 12), "background_hue": slice(16, 18)}
@@ -126,6 +129,33 @@ def test_words_learnt_first_are_in_the_average_too_and_their_time_counts() -> No
     assert torch.equal(trainer.average.text.words.weight, trainer.network.text.words.weight)
     assert trainer.seconds > 0
     assert trainer.step_number == 0
+
+
+def test_words_are_rehearsed_in_every_step_so_that_none_is_forgotten() -> None:
+    missed = {}
+    for weight in (0.0, 1.0):
+        config = DDIMTraining(
+            resolution=16, channels=(32, 32), threads=1, device="cpu", batch=24, no_caption=0.0, part_caption=0.0,
+            learning_rate=3e-3, warm_steps=1, word_steps=0, word_weight=weight, minutes=None, steps=1_000,
+        )  # fmt: skip
+        trainer = Trainer(config, two_colours())
+        for _ in range(16):
+            trainer.step()
+        rows = torch.arange(len(trainer.data))
+        prompt = trainer.network.read([trainer.data.describe(row, trainer.rng) for row in rows.tolist()])
+        missed[weight] = float(misunderstood(trainer.network, trainer.reading, prompt, trainer.data.meanings).detach())
+    # Meanings are 3 for each of the two colours named and -1 for the other six: who knows nothing misses them by 3.
+    assert missed[0.0] > 2.5
+    assert missed[1.0] < 2
+
+
+def test_a_checkpoint_from_before_words_were_rehearsed_goes_on(tmp_path: Path) -> None:
+    config = DDIMTraining(resolution=16, channels=(32, 32), threads=1, device="cpu")
+    trainer, later = (Trainer(replace(config, seed=seed), two_colours()) for seed in (0, 1))
+    trainer.reading = None
+    save_checkpoint(trainer, tmp_path)
+    load_checkpoint(later, tmp_path)
+    assert torch.equal(later.network.text.words.weight, trainer.network.text.words.weight)
 
 
 def test_a_blindfold_hides_the_coarse_half_of_some_rows_alone() -> None:

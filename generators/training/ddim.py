@@ -32,7 +32,7 @@ from steer.generators.diffusion.schedule import Levels, Schedule
 from steer.generators.diffusion.stepper import Denoiser, Stepper, sample
 from steer.generators.training.captioned import Captioned, captioned, part_of
 from steer.generators.training.run import AVIARY, CHECKPOINT, Progress, keep_running, share_done, tile
-from steer.generators.training.words_first import learn_words
+from steer.generators.training.words_first import learn_words, misunderstood, new_reading
 
 SIDE = 32
 """Height and width at which the U-Net works at most; larger pictures are folded into channels."""
@@ -68,6 +68,7 @@ class DDIMTraining:
         no_drawing: share of the pictures that come without a drawing.
         blindfold: share of the pictures whose decoder is told their coarse half by the bottleneck alone.
         word_steps: steps in which captions are learnt before pictures are, where the data say what they mean.
+        word_weight: how much it counts afterwards that captions are still understood, against the pictures' 1.
         checkpoint_minutes: minutes between checkpoints.
         sheet_steps: steps between sample sheets.
         measure_steps: steps between measurements of how well captions are obeyed.
@@ -96,6 +97,7 @@ class DDIMTraining:
     no_drawing: float = 0.7
     blindfold: float = 0.25
     word_steps: int = 1_000
+    word_weight: float = 0.05
     checkpoint_minutes: float = 5.0
     sheet_steps: int = 500
     measure_steps: int = 2_000
@@ -155,7 +157,7 @@ class Trainer:
         data: what to learn from.
     """
 
-    replaceable = frozenset[str]()
+    replaceable = frozenset({"reading"})
 
     def __init__(self, config: DDIMTraining, data: Captioned) -> None:
         if config.batch < 1:
@@ -174,15 +176,17 @@ class Trainer:
             # Nothing differs between training and not, but that blocks of diffusers leave channels_last in training.
             channels_last(module.to(self.device)).eval()
         self.average.requires_grad_(False)
-        self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), config.learning_rate, (0.9, 0.99), weight_decay=0.0, fused=True
-        )
+        meanings = None if data.meanings is None else data.meanings.shape[1]
+        self.reading = None if meanings is None else new_reading(self.network, meanings).to(self.device)
+        learning = [each for module in self.networks.values() for each in module.parameters() if each.requires_grad]
+        self.optimiser = torch.optim.AdamW(learning, config.learning_rate, (0.9, 0.99), weight_decay=0.0, fused=True)
         self.step_number, self.seconds, self.steps_here = 0, 0.0, 0
 
     @property
     def networks(self) -> dict[str, nn.Module]:
         """What a checkpoint holds."""
-        return {"network": self.network, "average": self.average}
+        networks: dict[str, nn.Module] = {"network": self.network, "average": self.average}
+        return networks if self.reading is None else networks | {"reading": self.reading}
 
     @property
     def done(self) -> float:
@@ -192,12 +196,13 @@ class Trainer:
     @property
     def schooled(self) -> bool:
         """Whether words are learnt before pictures."""
-        return self.data.meanings is not None and self.config.word_steps > 0
+        return self.reading is not None and self.config.word_steps > 0
 
     def step(self) -> dict[str, float]:
         """Make one step, and return the loss: over all levels, and over the quarters from clean to noise."""
         self._schedule()
-        images, captions, drawing = self._batch()
+        rows, captions, drawing = self._batch()
+        images = _unit(self.data.images[rows]).to(self.device)
         level = self._levels(len(images))
         noise = torch.randn(images.shape, generator=self.rng).to(self.device)
         r, n = (each[level, None, None, None].sqrt() for each in (self.alpha_bars, 1 - self.alpha_bars))
@@ -208,7 +213,7 @@ class Trainer:
         missed = (predicted - (r * noise - n * images)).square().mean((1, 2, 3))
         loss = missed.mean()
         self.optimiser.zero_grad()
-        loss.backward()
+        (loss + self.config.word_weight * self._misunderstood(prompt, rows)).backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimiser.step()
         self._follow()
@@ -219,14 +224,26 @@ class Trainer:
 
     def learn_words(self, progress: Progress | None = None) -> None:
         """Learn what captions mean, where the data say it, before any step is made."""
-        if not self.schooled:
+        if self.reading is None or not self.schooled:
             return
         start = time.monotonic()
         learn_words(
-            self.network, self.data, self._caption, steps=self.config.word_steps, rng=self.rng, progress=progress
+            self.network,
+            self.reading,
+            self.data,
+            self._caption,
+            steps=self.config.word_steps,
+            rng=self.rng,
+            progress=progress,
         )
         self.average.load_state_dict(self.network.state_dict())
         self.seconds += time.monotonic() - start
+
+    def _misunderstood(self, prompt: Tensor | None, rows: Tensor) -> Tensor | float:
+        """Return how far the meanings read in prompts are from those of the rows; 0 where captions are just names."""
+        if self.reading is None or self.data.meanings is None:
+            return 0.0
+        return misunderstood(self.network, self.reading, prompt, self.data.meanings[rows])
 
     def _levels(self, count: int) -> Tensor:
         """Draw noise levels, (count,): as often as they matter, so that no picture is drawn to count for little.
@@ -241,24 +258,23 @@ class Trainer:
         return torch.searchsorted(chances, places.to(self.device) * chances[-1]).clamp(max=self.config.levels - 1)
 
     def _batch(self) -> tuple[Tensor, list[str], Tensor | None]:
-        """Draw pictures in [-1, 1], captions ("" for none), and what is shown of drawings."""
+        """Draw rows of the data, captions of them ("" for none), and what is shown of their drawings."""
         config, data, rng = self.config, self.data, self.rng
         shown = torch.rand(config.batch, generator=rng) >= config.no_drawing if data.drawn else torch.zeros(0).bool()
         rows = torch.randint(len(data), (config.batch,), generator=rng)
         if data.drawn:
             rows = torch.where(shown, rows % data.drawn, rows)
-        images = _unit(data.images[rows])
         captions = [self._caption(row) for row in rows.tolist()]
         drawing = None
         if data.drawn:
             kinds = list(data.drawings)
             kind = torch.randint(len(kinds), (config.batch,), generator=rng)
-            drawing = torch.zeros(config.batch, DRAWING_PLANES, *images.shape[2:])
+            drawing = torch.zeros(config.batch, DRAWING_PLANES, *data.images.shape[2:])
             for number, name in enumerate(kinds):
                 these = shown & (kind == number)
                 drawing[these] = as_drawing(data.drawings[name][rows[these]].float() / 255, name)
             drawing = drawing.to(self.device)
-        return images.to(self.device), captions, drawing
+        return rows, captions, drawing
 
     def _caption(self, row: int) -> str:
         chance = float(torch.rand((), generator=self.rng))
@@ -422,7 +438,7 @@ v on the cosine schedule with {levels} noise levels, told words by a text encode
 
 SCHOOLED = (
     "What captions mean was learnt first, from captions alone ({steps:,} steps of 64): to tell species, colours, "
-    "heading and so on."
+    "heading and so on; and rehearsed in every step after."
 )
 UNSCHOOLED = "What captions mean was learnt with the pictures."
 
