@@ -20,8 +20,8 @@ from steer.attribute import Attribute, Measurer
 from steer.directions.bootstrap import LEVEL, Draw, intervals
 from steer.directions.figures import FOLDS, Figures, average, figures_of, response_of
 from steer.directions.limits import transformation_limits
-from steer.directions.readings import WHOLE_WAY, domain, passed, read_pictures
-from steer.directions.swept import Swept, sweep_knob
+from steer.directions.readings import WHOLE_WAY, passed
+from steer.directions.swept import Bench, Swept
 from steer.directions.transfer import transfer
 from steer.directions.winding import winding
 from steer.errors import BadInput
@@ -189,8 +189,8 @@ def scorecard(
     measurer = measurer if measurer is not None else load_measurer(generator.backend.measurer)
     if not measurer.attributes:
         raise BadInput(f"the measurer '{measurer.name}' has no attributes to score a knob by")
-    bench = _Bench(generator, measurer, seeds, amounts)
-    few = _Bench(generator, measurer, min(RANDOM_SEEDS, seeds), amounts)
+    bench = Bench(generator, measurer, range(FIRST_SEED, FIRST_SEED + seeds), amounts)
+    few = Bench(generator, measurer, range(FIRST_SEED, FIRST_SEED + min(RANDOM_SEEDS, seeds)), amounts)
     parts = _parts(progress, [amounts * seeds] * len(knobs) + [amounts * len(few.latent)] * RANDOM_DIRECTIONS)
 
     truths: dict[str, Swept | None] = {}
@@ -200,7 +200,7 @@ def scorecard(
         meant = knob.attribute is not None and knob.attribute in measurer.attributes
         target = measurer.attributes[knob.attribute if knob.attribute is not None and meant else swept.most_moved]
         if target.name not in truths:
-            truths[target.name] = _true_sweep(measurer, target.name, amounts)
+            truths[target.name] = true_sweep(measurer, target.name, amounts)
         scores.append(_score(name, knob, target, meant, swept, truths[target.name]))
 
     baseline = []
@@ -219,20 +219,6 @@ def scorecard(
     )
 
 
-class _Bench:
-    """The unseen samples of a generator, on which one knob after the other is swept."""
-
-    def __init__(self, generator: Generator, measurer: Measurer, seeds: int, amounts: int) -> None:
-        self.generator, self.measurer, self.amounts = generator, measurer, amounts
-        self.latent = generator.sample(range(FIRST_SEED, FIRST_SEED + seeds))
-        self.unturned = read_pictures(generator, self.latent, domain(measurer, attributes=True))
-
-    def sweep(self, knob: Knob, progress: Progress | None = None) -> Swept:
-        """Turn a knob over its range on every sample."""
-        grid = torch.linspace(*knob.range, self.amounts).tolist()
-        return sweep_knob(self.generator, self.measurer, self.latent, self.unturned, knob, grid, progress)
-
-
 def _parts(progress: Progress | None, sizes: Sequence[int]) -> Iterator[Progress | None]:
     """Yield the progress of one part of the work after the other."""
     total, done = sum(sizes), 0
@@ -245,13 +231,15 @@ def _report(progress: Progress, start: int, size: int, total: int, done: int, co
     progress(start + done * size // count, total)
 
 
-def _true_sweep(measurer: Measurer, target: str, amounts: int) -> Swept | None:
+def true_sweep(measurer: Measurer, target: str, amounts: int) -> Swept | None:
     """Sweep the reference's own knob; what seems to leak from it are the errors of the measurer itself."""
     if measurer.reference is None:
         return None
     reference = load_generator(measurer.reference, "cpu")
     knobs = shipped_knobs(reference)
-    return _Bench(reference, measurer, TRUTH_SEEDS, amounts).sweep(knobs[target]) if target in knobs else None
+    if target not in knobs:
+        return None
+    return Bench(reference, measurer, range(FIRST_SEED, FIRST_SEED + TRUTH_SEEDS), amounts).sweep(knobs[target])
 
 
 def _score(name: str, knob: Knob, target: Attribute, meant: bool, swept: Swept, truth: Swept | None) -> KnobScore:

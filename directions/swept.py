@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from steer.attribute import Attribute, Measurer
-from steer.directions.readings import DOMAIN, domain, labels_of, sweep
+from steer.directions.readings import DOMAIN, domain, labels_of, read_pictures, sweep
 from steer.generator import Generator, Progress
 from steer.knob import Knob
 from steer.latent import Latent
@@ -112,3 +113,24 @@ def sweep_knob(
         groups=groups.astype(np.int64),
         numbers=np.arange(len(latent)),
     )
+
+
+class Bench:
+    """Samples of a generator on which one knob after the other is swept.
+
+    Args:
+        generator: what draws them.
+        measurer: what reads them.
+        seeds: which samples.
+        amounts: at how many amounts, evenly over each knob's range.
+    """
+
+    def __init__(self, generator: Generator, measurer: Measurer, seeds: Sequence[int], amounts: int) -> None:
+        self.generator, self.measurer, self.amounts = generator, measurer, amounts
+        self.latent = generator.sample(seeds)
+        self.unturned = read_pictures(generator, self.latent, domain(measurer, attributes=True))
+
+    def sweep(self, knob: Knob, progress: Progress | None = None) -> Swept:
+        """Turn a knob over its range on every sample."""
+        grid = torch.linspace(*knob.range, self.amounts).tolist()
+        return sweep_knob(self.generator, self.measurer, self.latent, self.unturned, knob, grid, progress)

@@ -109,6 +109,47 @@ def compare_(
             say_written(figure, "the same as a figure")
 
 
+@measure.command("finders")
+def finders(
+    generator: typed.GeneratorName,
+    files: Annotated[list[Path], typer.Argument(metavar="KNOBS.safetensors…", help="What each finder found.")],
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Judge by this; may be repeated; by default all that knobs are meant for."),
+    ] = None,
+    count: Annotated[
+        int, typer.Option(metavar="N", help="How many samples to judge on; no finder ever saw them.")
+    ] = 64,
+    steps: typed.Steps = None,
+    figure: Annotated[Path | None, typer.Option(metavar="FILE", help="Also draw it: .png, .pdf or .svg")] = None,
+    insist: typed.Insist = False,
+    device: typed.Device = "auto",
+    as_json: typed.Json = False,
+) -> None:
+    """Lay what several finders found side by side: for each attribute the best knob of each file, and random ones.
+
+    Example: steer measure finders aviary-biggan probe.safetensors flow.safetensors pca.safetensors --attribute hue
+    """
+    from steer.directions.contest import contest
+    from steer.registry import load_generator
+
+    check_out(figure, FIGURES)
+    model = load_generator(generator, device).with_sampler(read_sampler(steps))
+    given = {file.stem: read_knobs(file, model) for file in files}
+    sets = {who: {name: read_knob(name, knobs, model, insist) for name in knobs} for who, knobs in given.items()}
+    with progress("judging") as report:
+        told = contest(model, sets, attribute or (), seeds=count, progress=report)
+    if as_json:
+        say_json(told.to_json())
+    else:
+        heading, *rows = told.table()
+        say_table(heading, rows)
+    if figure is not None:
+        told.figure(figure)
+        if not as_json:
+            say_written(figure, "the same as a figure")
+
+
 @measure.command("dial")
 def dial_(
     generator: typed.GeneratorName,
