@@ -1,12 +1,15 @@
 """The shipped aviary-biggan: small, whole, various, and its encoder finds the dice back."""
 
+from pathlib import Path
+
+import pytest
 import torch
 
 import steer
 from steer.generators.biggan import BigGAN
 from steer.generators.gan.dice_encoder import load_encoder
 from steer.generators.shipped_models import SHIPPED
-from steer.knob import is_round
+from steer.knob import FlowKnob, is_round
 from steer.seeds import draw_normal
 
 FOLDER = SHIPPED / "aviary-biggan"
@@ -36,6 +39,18 @@ def test_it_draws_the_species_it_is_asked_for() -> None:
 def test_what_goes_round_has_knobs_that_fit_a_dial() -> None:
     knobs = steer.shipped_knobs(steer.load_generator("aviary-biggan", device="cpu"))
     assert {name for name, knob in knobs.items() if is_round(knob)} == {"hue", "heading", "background_hue"}
+
+
+@pytest.mark.parametrize("name", ["two.jpg", "two.png", "two.webp"])
+def test_a_picture_with_two_flows_turned_is_rebuilt_bit_for_bit_from_its_file(tmp_path: Path, name: str) -> None:
+    birds = steer.load_generator("aviary-biggan", device="cpu")
+    flows = [knob for knob in steer.shipped_knobs(birds).values() if isinstance(knob, FlowKnob)]
+    latent = birds.sample([3, 4], condition={"label": ["owl", "duck"]})
+    steering = steer.Steering(list(zip(flows[:2], ([0.7, -0.4], 0.5), strict=True)))
+    steer.Recipe.of(birds, latent, steering).save(tmp_path / name, birds)
+    again = steer.Recipe.load(tmp_path / name).render(steer.load_generator("aviary-biggan", device="cpu"))
+    assert torch.equal(again, birds.decode(latent, steering))
+    assert not torch.equal(again, birds.decode(latent))
 
 
 def test_no_two_dice_give_the_same_bird() -> None:
