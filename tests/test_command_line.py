@@ -14,6 +14,8 @@ from PIL import Image
 
 import steer
 from steer.files import read_tensors
+from steer.generators.aviary.backend import Aviary
+from steer.generators.shipped_models import SHIPPED
 from steer.knob import KnobSet, LinearKnob, Provenance
 from steer.pictures import as_png_text, to_images
 from steer.recipe import Recipe
@@ -53,7 +55,7 @@ def test_a_recipe_file_renders_the_same_picture(folder, made):
 
 
 def test_latents_and_attributes_stand_in_files_for_research(folder, made, monkeypatch):
-    monkeypatch.setattr(steer.generators.aviary.backend.Aviary, "measurer", "picture")
+    monkeypatch.setattr(Aviary, "measurer", "picture")
     made(
         "sample",
         "aviary",
@@ -435,7 +437,7 @@ def test_a_mistake_is_one_line_with_its_cure_and_leaves_nothing_behind(case, fol
     (folder / "text.json").write_text('{"text": 1}')
     for name in ("broken", "empty", "sub.png", "bare", "cut"):
         (folder / name).mkdir()
-    shutil.copy(steer.generators.shipped_models.SHIPPED / "aviary-biggan" / "config.json", folder / "bare")
+    shutil.copy(SHIPPED / "aviary-biggan" / "config.json", folder / "bare")
     (folder / "cut" / "config.json").write_text('{"generator": ')
     shutil.copy(folder / "text.txt", folder / "broken" / "weights.safetensors")
     (folder / "broken" / "config.json").write_text('{"generator": "biggan", "schema": 1}')
@@ -452,10 +454,7 @@ def test_a_mistake_is_one_line_with_its_cure_and_leaves_nothing_behind(case, fol
 
 
 def test_corrupted_weights_of_a_whole_configuration_are_named(folder, run):
-    shipped = steer.generators.shipped_models.SHIPPED / "aviary-biggan"
-    if not (shipped / "config.json").is_file():
-        pytest.skip("aviary-biggan is not shipped yet")
-    shutil.copytree(shipped, folder / "model")
+    shutil.copytree(SHIPPED / "aviary-biggan", folder / "model")
     weights = folder / "model" / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
     code, _, errors = run("sample", "model", "--seeds", "0", *SHEET)
@@ -486,7 +485,7 @@ def test_a_file_that_is_not_there_is_missed_before_anything_is_loaded(what, fold
 
 
 def test_a_recipe_of_a_folder_that_is_elsewhere_says_how_to_give_it(folder, run, made):
-    shutil.copytree(steer.generators.shipped_models.SHIPPED / "aviary-biggan", folder / "runs" / "mine")
+    shutil.copytree(SHIPPED / "aviary-biggan", folder / "runs" / "mine")
     for out in ("s.json", "s.png"):
         made("sample", "runs/mine", "--seeds", "0", "--out", out)
         code, _, errors = run("render", out, "--out", "again.png")
