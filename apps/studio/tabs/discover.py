@@ -22,10 +22,10 @@ from steer.apps.discovering import (
     with_knobs,
 )
 from steer.apps.setting import Model
-from steer.apps.studio.asking import Asking
 from steer.apps.studio.desks import Desk
 from steer.apps.studio.frame import EACH, FETCH, LATEST, Frame, plainly
 from steer.apps.studio.panels import contact, number, plain
+from steer.apps.studio.question_sheet import QuestionSheet
 from steer.apps.studio.waiting import Waiting
 from steer.errors import BadInput
 from steer.knob import KnobSet
@@ -133,7 +133,7 @@ class Discover:
         names = [entry.name for entry in list_finders()]
         self._finders = sorted(names, key=lambda name: list(FINDERS).index(name) if name in FINDERS else len(FINDERS))
         self._waiting = Waiting(frame, "discover", "Looking")
-        self._asking = Asking(frame)
+        self._questions = QuestionSheet(frame)
 
     def lay_out(self) -> None:
         """See `Tab.lay_out`."""
@@ -152,11 +152,11 @@ class Discover:
                 self._find = gr.Button("Find knobs", variant="primary", elem_id="find")
             with gr.Column(elem_classes="tab-look", min_width=320):
                 self._waiting.lay_out()
-                self._asking.lay_out()
+                self._questions.lay_out()
                 self._view = gr.HTML(elem_id="discover-view", js_on_load=CHOOSE_CANDIDATE)
                 self._chart = gr.HTML(elem_id="discover-chart")
             with gr.Column(elem_classes="tab-side", min_width=260):
-                self._asking.lay_knob()
+                self._questions.lay_knob()
                 self._lay_editor()
 
     def _lay_editor(self) -> None:
@@ -188,9 +188,9 @@ class Discover:
 
     def wire(self) -> None:
         """See `Tab.wire`."""
-        shown = [*self._shown, *self._waiting.parts, *self._asking.parts]
-        self._asking.wire()
-        self._asking.keep.click(self._keep_clicked, None, shown, **EACH)
+        shown = [*self._shown, *self._waiting.parts, *self._questions.parts]
+        self._questions.wire()
+        self._questions.keep.click(self._keep_clicked, None, shown, **EACH)
         self._finder.input(self._fill, self._finder, self._form, **LATEST)
         self._find.click(self._begin, [self._finder, *self._form], shown, **EACH)
         self._judge.click(self._measure, None, shown, **EACH)
@@ -212,7 +212,7 @@ class Discover:
 
     def follow(self, event: Any) -> None:
         """See `Tab.follow`."""
-        event.then(self._show, None, [*self._form, *self._shown, *self._asking.parts], **LATEST)
+        event.then(self._show, None, [*self._form, *self._shown, *self._questions.parts], **LATEST)
 
     def _catch(self, request: gr.Request) -> Catch:
         return self._catches.setdefault(self.frame.anyone(request), Catch(self._model(request)))
@@ -246,8 +246,8 @@ class Discover:
         if laid_for is model:
             return gr.skip()
         self._catches[desk] = Catch(model)
-        self._asking.end(desk)
-        return {**self._stand(self._catches[desk]), **self._asking.stand(desk), **self._fill(request, finder)}
+        self._questions.end(desk)
+        return {**self._stand(self._catches[desk]), **self._questions.stand(desk), **self._fill(request, finder)}
 
     def _begin(self, request: gr.Request, finder: str, *values: Any) -> Iterator[Update]:
         """Find knobs while the page shows how far that is, then how they look; or begin to ask for one."""
@@ -261,20 +261,20 @@ class Discover:
                 catch.find(finder, filled, progress)
 
             def ask(progress: Progress) -> None:
-                self._asking.begin(desk, catch.model, filled, progress)
+                self._questions.begin(desk, catch.model, filled, progress)
 
             work = ask if finder in ASKING else find
             yield from self._waiting.show(desk, work, lambda: {self._view: view_html(self._catch(request))})
-        yield {**self._stand(self._catch(request)), **self._asking.stand(desk), **self._waiting.idle(desk)}
+        yield {**self._stand(self._catch(request)), **self._questions.stand(desk), **self._waiting.idle(desk)}
 
     def _keep_clicked(self, request: gr.Request) -> Iterator[Update]:
         """Find the knob that was clicked at, while the page shows how far that is, and ask no more."""
         desk = self.frame.anyone(request)
         with plainly():
-            clicking, catch = self._asking.of(desk), self._catch(request)
-            yield from self._waiting.show(desk, lambda progress: catch.take(clicking.find(progress), progress))
-            self._asking.end(desk)
-        yield {**self._stand(self._catch(request)), **self._asking.stand(desk), **self._waiting.idle(desk)}
+            interview, catch = self._questions.of(desk), self._catch(request)
+            yield from self._waiting.show(desk, lambda progress: catch.take(interview.find(progress), progress))
+            self._questions.end(desk)
+        yield {**self._stand(self._catch(request)), **self._questions.stand(desk), **self._waiting.idle(desk)}
 
     def _measure(self, request: gr.Request) -> Iterator[Update]:
         """Measure what the knobs do while the page shows how far that is."""

@@ -1,4 +1,4 @@
-"""Clicking: a person answers one sheet of pictures after the other, and a knob appears as they do."""
+"""Interview: a person answers one sheet of pictures after the other, and a knob appears as they do."""
 
 from collections.abc import Mapping, Sequence
 from threading import Lock
@@ -13,7 +13,7 @@ from steer.knob import KnobSet
 from steer.progress import Progress
 
 
-class Clicking:
+class Interview:
     """One person's answers on their way to a knob; may be called from several threads.
 
     Args:
@@ -22,18 +22,19 @@ class Clicking:
 
     Attributes:
         sheet: which sheet is asked, counted from 1.
+        pictures: those that stand on it, (count, 3, height, width) in [0, 1].
         growth: by how many sheets were answered, the knob as they told it, over its range on a few seeds; each
             (seeds * steps, 3, height, width) in [0, 1].
     """
 
     def __init__(self, model: Model, answering: Answering) -> None:
-        self.model, self.sheet = model, 1
+        self.model, self.sheet, self.pictures = model, 1, answering.pictures
         self.growth: Mapping[int, Tensor] = {}
         self._answering = answering
         self._lock = Lock()
 
     @classmethod
-    def begin(cls, model: Model, filled: Mapping[str, Any], progress: Progress) -> "Clicking":
+    def begin(cls, model: Model, filled: Mapping[str, Any], progress: Progress) -> "Interview":
         """Look at the pictures that may be asked about, as a form says; see `fields_of`.
 
         Raises:
@@ -56,7 +57,7 @@ class Clicking:
         with self._lock:
             if sheet == self.sheet:
                 answering = self._answering.answered(said)
-                assert len(answering.pictures) == len(answering.rows)  # drawn now, while the page waits for them
+                self.pictures = answering.pictures  # drawn here, while the page waits for them
                 self._answering, self.sheet = answering, self.sheet + 1
 
     def grow(self) -> None:

@@ -1,4 +1,4 @@
-"""The part of Discover that asks: a sheet of pictures, more, less or skip for each, and the knob as it appears."""
+"""The sheet on Discover that asks: pictures, more, less or skip for each, and beside it the knob as it appears."""
 
 from collections.abc import Iterator, Mapping
 from html import escape
@@ -7,8 +7,8 @@ from weakref import WeakKeyDictionary
 
 import gradio as gr
 
-from steer.apps.clicking import Clicking
 from steer.apps.discovering import STRIP_SEEDS, STRIP_STEPS
+from steer.apps.interview import Interview
 from steer.apps.setting import Model
 from steer.apps.studio.desks import Desk
 from steer.apps.studio.frame import EACH, Frame, plainly
@@ -44,8 +44,8 @@ Update = dict[Any, Any]
 """New values by component."""
 
 
-class Asking:
-    """The place where a person is asked; empty while nobody is.
+class QuestionSheet:
+    """The place on the page where a person is interviewed; empty while nobody is.
 
     Args:
         frame: the frame of the page.
@@ -53,7 +53,7 @@ class Asking:
 
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
-        self._asked: WeakKeyDictionary[Desk, Clicking] = WeakKeyDictionary()
+        self._interviews: WeakKeyDictionary[Desk, Interview] = WeakKeyDictionary()
 
     def lay_out(self) -> None:
         """Make the place of the sheet."""
@@ -78,40 +78,40 @@ class Asking:
 
     def begin(self, desk: Desk, model: Model, filled: Mapping[str, Any], progress: Progress) -> None:
         """Begin to ask the person at a desk, as a form says."""
-        self._asked[desk] = Clicking.begin(model, filled, progress)
+        self._interviews[desk] = Interview.begin(model, filled, progress)
 
-    def of(self, desk: Desk) -> Clicking:
+    def of(self, desk: Desk) -> Interview:
         """Return what a person answered.
 
         Raises:
             BadInput: nobody is asked.
         """
-        if desk not in self._asked:
+        if desk not in self._interviews:
             raise BadInput("nothing was asked on this page yet; choose the finder clicks, then find knobs")
-        return self._asked[desk]
+        return self._interviews[desk]
 
     def end(self, desk: Desk) -> None:
         """Ask no more."""
-        self._asked.pop(desk, None)
+        self._interviews.pop(desk, None)
 
     def stand(self, desk: Desk) -> Update:
         """Show how things stand."""
-        clicking = self._asked.get(desk)
+        interview = self._interviews.get(desk)
         return {
-            self._sheet: sheet_html(clicking) if clicking else "",
-            self._knob: knob_html(clicking) if clicking else "",
-            self._actions: gr.Row(visible=clicking is not None),
-            self.keep: gr.Button(interactive=clicking is not None and clicking.answering.sided),
+            self._sheet: sheet_html(interview) if interview else "",
+            self._knob: knob_html(interview) if interview else "",
+            self._actions: gr.Row(visible=interview is not None),
+            self.keep: gr.Button(interactive=interview is not None and interview.answering.sided),
         }
 
     def _answer(self, request: gr.Request, chosen: gr.EventData) -> Iterator[Update]:
         """Take the answers to a sheet, show the next one, then the knob as it is now."""
         desk = self.frame.anyone(request)
         with plainly():
-            clicking = self.of(desk)
-            clicking.answer(getattr(chosen, "sheet", None), getattr(chosen, "said", ()))
+            interview = self.of(desk)
+            interview.answer(getattr(chosen, "sheet", None), getattr(chosen, "said", ()))
             yield {**self.stand(desk), self._knob: gr.skip()}
-            clicking.grow()
+            interview.grow()
             yield {self._knob: self.stand(desk)[self._knob]}
 
     def _stop(self, request: gr.Request) -> Update:
@@ -121,15 +121,15 @@ class Asking:
         return self.stand(desk)
 
 
-def sheet_html(clicking: Clicking) -> str:
+def sheet_html(interview: Interview) -> str:
     """Lay out the pictures that are asked about, each with its three answers."""
-    answering = clicking.answering
-    pictures = addresses(answering.pictures) if answering.rows else []
+    answering = interview.answering
+    pictures = addresses(interview.pictures) if answering.rows else []
     asked = "".join(_asked_html(number, len(pictures), each) for number, each in enumerate(pictures, start=1))
     name = answering.finder.name
     question = "More of it, or less?" if name == Clicks.name else f"More {plain(name)}, or less?"
     form = (
-        f'<form data-sheet="{clicking.sheet}"><div class="asked">{asked}</div>'
+        f'<form data-sheet="{interview.sheet}"><div class="asked">{asked}</div>'
         '<button type="submit" class="next">Next sheet</button></form>'
         if pictures
         else '<p class="hint">Every picture was answered. Keep the knob.</p>'
@@ -137,19 +137,19 @@ def sheet_html(clicking: Clicking) -> str:
     return (
         f'<section class="asking" aria-label="Asking"><h2>{escape(question)}</h2>'
         '<p class="hint">Answer by what you mean; skip what is neither, or hard to tell.</p>'
-        f"{_count_html(clicking)}{form}</section>"
+        f"{_count_html(interview)}{form}</section>"
     )
 
 
-def _count_html(clicking: Clicking) -> str:
+def _count_html(interview: Interview) -> str:
     """Say how many answers there are, and how many sheets the finder would still like."""
-    answering, counts = clicking.answering, clicking.answering.counts
+    answering, counts = interview.answering, interview.answering.counts
     given, wanted = sum(counts.values()), answering.finder.answers
     said = f"{counts['more']} more, {counts['less']} less, {counts['skip']} skipped"
     answers = f"{given} answer{'' if given == 1 else 's'}: {said}" if given else "no answers yet"
     left = f"{answering.left} sheet{'' if answering.left == 1 else 's'} to go" if answering.left else "enough; go on?"
     return (
-        f'<p class="pace" role="status"><b>Sheet {clicking.sheet}</b><span>{answers}</span><span>{left}</span></p>'
+        f'<p class="pace" role="status"><b>Sheet {interview.sheet}</b><span>{answers}</span><span>{left}</span></p>'
         f'<progress max="{wanted}" value="{min(given, wanted)}" aria-label="Answers"></progress>'
     )
 
@@ -166,17 +166,17 @@ def _asked_html(number: int, count: int, address: str) -> str:
     )
 
 
-def knob_html(clicking: Clicking) -> str:
+def knob_html(interview: Interview) -> str:
     """Show the knob as the answers tell it, and below how it came about, sheet by sheet."""
     title = '<section class="so-far" aria-label="The knob so far"><h2>The knob so far</h2>'
-    if not clicking.growth:
+    if not interview.growth:
         return (
             f'{title}<p class="hint">It appears here once one picture shows more and another less. '
             "You can stop at any time and keep it.</p></section>"
         )
-    *earlier, (sheets, strip) = clicking.growth.items()
+    *earlier, (sheets, strip) = interview.growth.items()
     after = f"After {sheets} sheet{'' if sheets == 1 else 's'}, from least to most on {len(STRIP_SEEDS)} seeds."
-    told = f"Of your answers, {clicking.answering.told:.0%} are what the others foretell."
+    told = f"Of your answers, {interview.answering.told:.0%} are what the others foretell."
     rows = "".join(
         f"<li><span>{number}</span>"
         f'<img src="{contact(drawn[:STRIP_STEPS], STRIP_STEPS)}" alt="After {number} sheets, on one seed"></li>'

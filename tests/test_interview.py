@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from steer.apps.clicking import Clicking
+from steer.apps.interview import Interview
 from steer.apps.setting import Model, shared_model
 from steer.directions.clicks import Answer, Clicks
 from steer.errors import BadInput
@@ -35,56 +35,56 @@ def model() -> Model:
     return shared_model("aviary")
 
 
-def begun(model: Model) -> Clicking:
-    return Clicking.begin(model, FORM, QUIET)
+def begun(model: Model) -> Interview:
+    return Interview.begin(model, FORM, QUIET)
 
 
 def test_the_knob_kept_is_the_one_that_the_finder_finds_with_the_same_answers(model: Model) -> None:
-    clicking = begun(model)
-    while clicking.answering.left:
-        clicking.answer(clicking.sheet, by_size(clicking.answering.pictures))
-    kept = clicking.find(QUIET)["plump"]
+    interview = begun(model)
+    while interview.answering.left:
+        interview.answer(interview.sheet, by_size(interview.pictures))
+    kept = interview.find(QUIET)["plump"]
     found = Clicks(by_size, "plump", answers=18, pool=64, samples=100).find(model.generator)["plump"]
     assert kept.direction.equal(found.direction)  # type: ignore[attr-defined]
     assert kept.range == found.range
 
 
 def test_the_knob_is_drawn_after_every_sheet_once_there_was_more_and_less(model: Model) -> None:
-    clicking = begun(model)
-    clicking.grow()
-    assert clicking.growth == {}
-    clicking.answer(1, ["skip"] * 6)
-    clicking.grow()
-    assert clicking.growth == {}
-    clicking.answer(2, ["more", "less"] * 3)
-    clicking.grow()
-    clicking.answer(3, by_size(clicking.answering.pictures))
-    clicking.grow()
-    assert list(clicking.growth) == [2, 3]
-    strip = clicking.growth[3]
+    interview = begun(model)
+    interview.grow()
+    assert interview.growth == {}
+    interview.answer(1, ["skip"] * 6)
+    interview.grow()
+    assert interview.growth == {}
+    interview.answer(2, ["more", "less"] * 3)
+    interview.grow()
+    interview.answer(3, by_size(interview.pictures))
+    interview.grow()
+    assert list(interview.growth) == [2, 3]
+    strip = interview.growth[3]
     assert strip.shape == (21, 3, 64, 64)
     assert strip[0].sub(strip[6]).abs().mean() > 0.01
-    assert clicking.growth[2].sub(strip).abs().mean() > 0.001
+    assert interview.growth[2].sub(strip).abs().mean() > 0.001
 
 
 def test_a_sheet_is_answered_once(model: Model) -> None:
-    clicking = begun(model)
-    clicking.answer(1, ["more"] * 6)
-    clicking.answer(1, ["less"] * 6)
-    clicking.answer(7, ["less"] * 6)
-    assert (clicking.sheet, clicking.answering.counts["more"], clicking.answering.counts["less"]) == (2, 6, 0)
+    interview = begun(model)
+    interview.answer(1, ["more"] * 6)
+    interview.answer(1, ["less"] * 6)
+    interview.answer(7, ["less"] * 6)
+    assert (interview.sheet, interview.answering.counts["more"], interview.answering.counts["less"]) == (2, 6, 0)
 
 
 @pytest.mark.parametrize("said", [(), ["more"], ["yes"] * 6, ["more"] * 7])
 def test_what_is_no_answer_is_refused_and_the_sheet_stays(model: Model, said: list[str]) -> None:
-    clicking = begun(model)
+    interview = begun(model)
     with pytest.raises(BadInput, match="each of 6 pictures"):
-        clicking.answer(1, said)
-    assert (clicking.sheet, clicking.answering.given) == (1, {})
+        interview.answer(1, said)
+    assert (interview.sheet, interview.answering.given) == (1, {})
 
 
 def test_who_answers_on_after_the_last_sheet_is_still_asked(model: Model) -> None:
-    clicking = begun(model)
+    interview = begun(model)
     for sheet in range(1, 5):
-        clicking.answer(sheet, ["more", "less"] * 3)
-    assert (clicking.answering.left, len(clicking.answering.given), len(clicking.answering.rows)) == (0, 24, 6)
+        interview.answer(sheet, ["more", "less"] * 3)
+    assert (interview.answering.left, len(interview.answering.given), len(interview.answering.rows)) == (0, 24, 6)
