@@ -214,46 +214,54 @@ class Trainer:
 
     def step(self) -> dict[str, float]:
         """Make one step of the networks, and return the losses."""
-        config = self.config
-        if self.done >= config.settling_at and not self.flow.learnt:
+        if self.done >= self.config.settling_at and not self.flow.learnt:
             self.settle()
         self._schedule()
-        dreaming = bool(self.flow.learnt)
-        if dreaming and not self.dreams.full:
-            self.dream()
-        rows = self.dreams.rows(config.batch, self.rng) if dreaming else self._rows(config.batch)
-        pictures = self.dreams.pictures if dreaming else self.pictures
-        asked, label, focus = pictures.images_at(rows), pictures.label[rows], pictures.focus_at(rows)
-        known = self.one_hot(label)
-        with torch.no_grad():
-            maps = self.features(asked)
-        mean, log_variance = self.encoder(maps, known)
-        if dreaming:
-            dice = self.dreams.dice[rows]
-            missed = (dice - mean).square()
-            parts = {
-                "surprise": (missed * torch.exp(-log_variance) + log_variance).mean() / 2,
-                "recovered": 1 - missed.mean(),
-            }
-        else:
-            dice = self._draw(mean, log_variance)
-            parts = {
-                "divergence": ((mean.square() + log_variance.exp() - log_variance - 1) / 2).sum(1).mean(),
-                "mismatch": self.spread.mismatch(dice, known),
-            }
-        drawn = self.paint(dice, label)
-        gap = drawn - asked
-        parts |= {"pixel_likeness": (gap.abs() * focus).mean(), "pixel_square": (gap.square() * focus).mean()}
-        if dreaming and config.adversarial > 0:
-            parts |= self._judge(drawn, label, known)
+        parts = self._learn_dreams() if self.flow.learnt else self._redraw()
         self._turn_down(parts)
         return {name: float(part.detach()) for name, part in parts.items() if name != "pull"}
 
-    def _judge(self, drawn: Tensor, label: Tensor, known: Tensor) -> dict[str, Tensor]:
+    def _redraw(self) -> dict[str, Tensor]:
+        """Return the losses of redrawing real pictures from the dice that the encoder reads off them."""
+        rows = self._rows(self.config.batch)
+        asked, label = self.pictures.images_at(rows), self.pictures.label[rows]
+        mean, log_variance = self._read(asked, label)
+        dice = self._draw(mean, log_variance)
+        return {
+            "divergence": ((mean.square() + log_variance.exp() - log_variance - 1) / 2).sum(1).mean(),
+            "mismatch": self.spread.mismatch(dice, self.one_hot(label)),
+            **_likeness(self.paint(dice, label), asked, self.pictures.focus_at(rows)),
+        }
+
+    def _learn_dreams(self) -> dict[str, Tensor]:
+        """Return the losses of drawing dreams from their dice, and of finding the dice of dreams; dream some first."""
+        if not self.dreams.full:
+            self.dream()
+        rows, dreamt = self.dreams.rows(self.config.batch, self.rng), self.dreams.pictures
+        asked, label, dice = dreamt.images_at(rows), dreamt.label[rows], self.dreams.dice[rows]
+        mean, log_variance = self._read(asked, label)
+        missed = (dice - mean).square()
+        drawn = self.paint(dice, label)
+        parts = {
+            "surprise": (missed * torch.exp(-log_variance) + log_variance).mean() / 2,
+            "recovered": 1 - missed.mean(),
+            **_likeness(drawn, asked, dreamt.focus_at(rows)),
+        }
+        return parts | self._judge(drawn, label) if self.config.adversarial > 0 else parts
+
+    def _read(self, images: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log variance of the dice that the encoder reads off pictures, (batch, z_dim) each."""
+        with torch.no_grad():
+            maps = self.features(images)
+        mean, log_variance = self.encoder(maps, self.one_hot(label))
+        return mean, log_variance
+
+    def _judge(self, drawn: Tensor, label: Tensor) -> dict[str, Tensor]:
         """Let the discriminator tell pictures from real ones of their classes."""
         with torch.no_grad():
             real = self.features(self.pictures.images_at(self.pictures.like(label, self.rng)))
-        return self.discriminator.learn(real, self.features(drawn), known, self.optimisers["discriminator"])
+        optimiser = self.optimisers["discriminator"]
+        return self.discriminator.learn(real, self.features(drawn), self.one_hot(label), optimiser)
 
     def _turn_down(self, parts: Mapping[str, Tensor]) -> None:
         """Step generator and encoder down the weighted sum of the losses."""
@@ -278,18 +286,15 @@ class Trainer:
         rows = torch.randperm(len(self.pictures.label), generator=self.rng)[: self.config.settling_pictures]
         label = self.pictures.label[rows]
         with torch.no_grad():
-            parts = [
-                self.encoder(self.features(self.pictures.images_at(some)), self.one_hot(self.pictures.label[some]))
-                for some in rows.split(128)
-            ]
+            parts = [self._read(self.pictures.images_at(some), self.pictures.label[some]) for some in rows.split(128)]
         mean, log_variance = (torch.cat(each) for each in zip(*parts, strict=True))
         classes = [(label == each).nonzero()[:, 0] for each in label.unique()]
 
-        def read(count: int) -> tuple[Tensor, Tensor]:
+        def real_dice(count: int) -> tuple[Tensor, Tensor]:
             some = torch.cat([each[torch.randint(len(each), (count,), generator=self.rng)] for each in classes])
             return self._draw(mean[some], log_variance[some]), self.one_hot(label[some])
 
-        self.flow.learn(read, steps=self.config.flow_steps, rng=self.rng)
+        self.flow.learn(real_dice, steps=self.config.flow_steps, rng=self.rng)
         self.teacher.load_state_dict(self.average.state_dict())
 
     @torch.no_grad()
@@ -336,6 +341,12 @@ class Trainer:
         decay = min((1 + self.step_number) / (10 + self.step_number), 0.998)
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.parameters()), list(self.generator.parameters()), 1 - decay)
+
+
+def _likeness(drawn: Tensor, asked: Tensor, focus: Tensor) -> dict[str, Tensor]:
+    """Return how far pictures are from those that were asked for, where the focus is."""
+    gap = drawn - asked
+    return {"pixel_likeness": (gap.abs() * focus).mean(), "pixel_square": (gap.square() * focus).mean()}
 
 
 @torch.no_grad()

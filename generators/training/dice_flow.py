@@ -23,6 +23,7 @@ PAIRED = 48
 """Dice of a class that are paired with as many fresh ones in each step."""
 
 INTERVALS = 12
+"""Steps of Heun's method from fresh dice to real ones."""
 
 
 class DiceFlow(nn.Module):
@@ -65,11 +66,11 @@ class DiceFlow(nn.Module):
             dice = dice + (then - now) * (speed + ahead) / 2
         return dice
 
-    def learn(self, read: Callable[[int], tuple[Tensor, Tensor]], *, steps: int, rng: torch.Generator) -> None:
+    def learn(self, real_dice: Callable[[int], tuple[Tensor, Tensor]], *, steps: int, rng: torch.Generator) -> None:
         """Learn the way from fresh dice to those of real pictures (in place).
 
         Args:
-            read: gives dice of that many real pictures of every class, and their one-hot labels; class by class.
+            real_dice: gives dice of that many real pictures of every class, and their one-hot labels; class by class.
             steps: how many steps; 4,000 take a minute.
             rng: draws.
         """
@@ -77,8 +78,8 @@ class DiceFlow(nn.Module):
         average = {name: each.detach().clone() for name, each in self.named_parameters()}
         for step in range(steps):
             optimiser.param_groups[0]["lr"] = 2e-3 * min((step + 1) / 100, 1.0) * (1 - 0.98 * step / steps)
-            real, label = read(PAIRED)
-            fresh = _paired(torch.randn(real.shape, generator=rng), real)
+            real, label = real_dice(PAIRED)
+            fresh = _reordered(torch.randn(real.shape, generator=rng), real)
             time = (torch.randperm(len(real), generator=rng) + torch.rand(len(real), generator=rng)) / len(real)
             between = torch.lerp(fresh, real, time[:, None])
             loss = (self(between, time, label) - (real - fresh)).square().sum(1).mean()
@@ -92,7 +93,7 @@ class DiceFlow(nn.Module):
         self.learnt.fill_(True)
 
 
-def _paired(fresh: Tensor, real: Tensor) -> Tensor:
+def _reordered(fresh: Tensor, real: Tensor) -> Tensor:
     """Return fresh dice in an order in which, group of `PAIRED` by group, they lie close to real ones, row by row."""
     groups = zip(fresh.split(PAIRED), real.split(PAIRED), strict=True)
     return torch.cat(
