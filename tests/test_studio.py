@@ -2,6 +2,7 @@
 
 import base64
 import gc
+import inspect
 import io
 import json
 import urllib.error
@@ -12,8 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
 import torch
+from gradio import component_meta
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
@@ -26,6 +29,7 @@ from steer.apps.setting import Model
 from steer.apps.studio import live, serving
 from steer.apps.studio.board import describe
 from steer.apps.studio.desks import Desk, Desks, travel
+from steer.apps.studio.without_stubs import without_stubs
 from steer.errors import BrokenFile
 from steer.pictures import to_images, to_pictures
 
@@ -392,3 +396,14 @@ def test_a_dropped_file_may_be_as_large_as_a_recipe(tmp_path: Path) -> None:
     from steer.pictures import RECIPE_LIMIT
 
     assert int(serving.LARGEST_UPLOAD.removesuffix("mb")) * 2**20 >= RECIPE_LIMIT
+
+
+def test_gradio_writes_no_stubs_while_it_is_imported_and_finds_files_again_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    find = inspect.getfile
+    monkeypatch.setattr(component_meta, "create_pyi", lambda *_: pytest.fail("a stub was about to be written"))
+    with without_stubs():
+        component_meta.create_or_modify_pyi(gr.Button, "Button", ["click"])
+        assert inspect.getfile(Desk) == find(Desk)
+    assert inspect.getfile is find
