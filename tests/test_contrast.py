@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 import torch
 from known_world import Truth, affine, undrawn_aviary
+from tiny_diffusion import tiny_ddim
 
 import steer
 from steer.directions.contrast import Contrast, read_side
 from steer.errors import BadInput, UnknownName
 from steer.generator import Generator
-from steer.generators.ddim import DDIM, DDIMConfig
-from steer.generators.diffusion.network import DenoisingNetwork
-from steer.generators.training.ddim import DDIMTraining
+from steer.generators.ddim import DDIM
 from steer.knob import LinearKnob
 from steer.pictures import save_picture, sheet
 from steer.registry import load_measurer, shipped_knobs
@@ -32,9 +31,7 @@ def gan() -> Generator:
 
 @pytest.fixture(scope="module")
 def wordy() -> Generator:
-    torch.manual_seed(0)
-    shape = DDIMTraining(resolution=16, channels=(32, 32)).network(("a", "blue", "owl", "red"), drawing=False)
-    return Generator(DDIM(DenoisingNetwork(shape), DDIMConfig(low_levels=0)), name="tiny")
+    return tiny_ddim(low_levels=0)
 
 
 def split_by_size(birds: Generator, each: int, first: int = 0) -> tuple[list[int], list[int]]:

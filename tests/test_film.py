@@ -9,6 +9,7 @@ import pytest
 import torch
 from mixture import Diffuser, diffuser
 from PIL import Image
+from tiny_diffusion import write_tiny_ddim
 
 import steer
 from steer.errors import BadInput, BrokenFile, Cancelled
@@ -40,17 +41,7 @@ def picture():
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """Return the folder of a tiny untrained diffusion model."""
-    from steer.generators.ddim import DDIMConfig, write_model
-    from steer.generators.diffusion.network import DenoisingNetwork
-    from steer.generators.training.ddim import DDIMTraining
-
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    folder.mkdir()
-    shape = DDIMTraining(resolution=16, channels=(32, 32)).network(("a", "bird"), drawing=False)
-    schedule = {"beta_schedule": "squaredcos_cap_v2", "prediction_type": "v_prediction"}
-    write_model(folder, DenoisingNetwork(shape), DDIMConfig(schedule))
-    return folder
+    return write_tiny_ddim(tmp_path_factory.mktemp("models") / "tiny")
 
 
 def walk(film):

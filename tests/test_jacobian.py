@@ -7,15 +7,13 @@ import pytest
 import torch
 from known_world import affine
 from PIL import Image
+from tiny_diffusion import tiny_ddim
 
 import steer
 from steer.directions import jacobian
 from steer.directions.jacobian import Jacobian, Tangent, read_mask
 from steer.errors import BadInput
 from steer.generator import Generator
-from steer.generators.ddim import DDIM, DDIMConfig
-from steer.generators.diffusion.network import DenoisingNetwork
-from steer.generators.training.ddim import DDIMTraining
 from steer.knob import WHOLE, KnobSet, LinearKnob
 from steer.testing import check_finder
 
@@ -29,9 +27,7 @@ def birds() -> Generator:
 
 @pytest.fixture(scope="module")
 def diffusion() -> Generator:
-    torch.manual_seed(0)
-    shape = DDIMTraining(resolution=16, channels=(32, 32)).network(("a", "blue", "owl", "red"), drawing=False)
-    return Generator(DDIM(DenoisingNetwork(shape), DDIMConfig(low_levels=0)), name="tiny")
+    return tiny_ddim(low_levels=0)
 
 
 def rows(knobs: KnobSet) -> torch.Tensor:
