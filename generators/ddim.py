@@ -49,7 +49,7 @@ GENERATOR = "ddim"
 SCHEMA = 1
 CONFIG, WEIGHTS, KNOBS = "config.json", "weights.safetensors", "knobs.safetensors"
 
-DRAFT_STEPS, FINAL_STEPS = 8, 50
+DRAFT_STEPS, FINAL_STEPS = 6, 50
 
 REFERENCE_WIDTH = 1 / 50
 """The width of a step, in parts of all noise levels, in which a turn in ``bottleneck.p`` acts as it is."""

@@ -136,7 +136,8 @@
       const places = [...groups].map(([title, { dials, sliders }], place) => {
         const inside = [...(dials.children.length ? [dials] : []), ...(place === 0 && pad ? [pad.root] : []), ...sliders];
         if (!title) return make("div", { class: "group" }, ...inside);
-        return make("details", { class: "group", open: described.knobs.some((knob) => knob.group === title && (knob.amount || !knob.shipped)) },
+        const turned = described.knobs.some((knob) => knob.group === title && (knob.amount || !knob.shipped));
+        return make("details", { class: "group", open: place === 0 || turned }, // a board that is all folded hides its knobs
           make("summary", {}, `${inside.length} ${title}`), ...inside);
       });
       const nothing = make("p", { class: "empty" }, "This generator comes with no knobs. Find some: ", make("code", {}, `steer find pca ${described.generator} --out knobs.safetensors`));

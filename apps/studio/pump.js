@@ -1,7 +1,8 @@
 // The pump between the page and the server.
 //
 // While the hand moves it asks for one picture at a time, always for the newest move, so that nothing piles up and the
-// last move is never lost. Once the hand rests it goes on: measure, make the picture well where only a draft was shown,
+// last move is never lost. A picture that was begun is shown even though the hand moved on meanwhile, or one that never
+// stops would see none. Once the hand rests it goes on: measure, make the picture well where only a draft was shown,
 // keep the step in the history, draw strips and maps. A newer move leaves all that at once.
 (() => {
   const steer = window.steer;
@@ -23,7 +24,7 @@
     const listeners = { picture: [], judged: [], trouble: [] };
     const latencies = []; // milliseconds from a move to its pixels, the newest last
     let page = {}, view = "plain", jobs = () => [];
-    let newest = 0, shown = 0, stamp = 0, looking = false, finished = true, judgedAt = 0;
+    let newest = 0, shown = 0, stamp = 0, looking = false, finished = true, judgedAt = 0, judging = 0;
 
     const tell = (what, value) => Promise.all(listeners[what].map((listen) => listen(value)));
 
@@ -45,9 +46,10 @@
     };
 
     const judge = async () => {
+      const mine = (judging += 1);
       judgedAt = performance.now();
       const answer = await ask("judge");
-      if (answer) tell("judged", answer);
+      if (answer && mine === judging) tell("judged", answer);
     };
 
     const look = async () => {
@@ -67,7 +69,7 @@
         await tell("picture", answer);
         requestAnimationFrame(() => latencies.push(performance.now() - movedAt));
         latencies.splice(0, latencies.length - 500);
-        if (performance.now() - judgedAt > JUDGE_EVERY) await judge();
+        if (performance.now() - judgedAt > JUDGE_EVERY) judge(); // nobody waits for it while the hand moves
       }
       looking = false;
       rest();
