@@ -134,7 +134,8 @@ def finders(
     from steer.registry import load_generator
 
     check_out(figure, FIGURES)
-    model = load_generator(generator, device).with_sampler(read_sampler(steps))
+    model = load_generator(generator, device)
+    model = model.with_sampler(read_sampler(steps, model))
     given = {file.stem: read_knobs(file, model) for file in files}
     sets = {who: {name: read_knob(name, knobs, model, insist) for name in knobs} for who, knobs in given.items()}
     with progress("judging") as report:
