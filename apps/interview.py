@@ -57,8 +57,8 @@ class Interview:
         with self._lock:
             if sheet == self.sheet:
                 answering = self._answering.answered(said)
-                self.pictures = answering.pictures  # drawn here, while the page waits for them
-                self._answering, self.sheet = answering, self.sheet + 1
+                pictures = answering.pictures  # drawn first, so that the next sheet appears whole
+                self._answering, self.pictures, self.sheet = answering, pictures, self.sheet + 1
 
     def grow(self) -> None:
         """Draw the knob as the answers tell it; nothing while none said more or none less, or once it is drawn."""
