@@ -46,6 +46,17 @@ def _offline() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _a_core_each() -> Iterator[None]:
+    """Keep trainings from taking more than the one core that a process has, and from keeping it for all later tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        if os.environ.get("OMP_NUM_THREADS") == "1":
+            import torch
+
+            patch.setattr(torch, "set_num_threads", lambda count: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """Return the project's root folder."""
