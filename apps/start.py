@@ -1,6 +1,6 @@
 """The way into the command `steer`: it can be stopped from its first import on."""
 
-from steer.apps.stopping import stop_at_once
+from steer.apps.stopping import leave, stop_at_once
 
 
 def main() -> int:
@@ -8,4 +8,4 @@ def main() -> int:
     stop_at_once()
     from steer.apps.command_line import main as run
 
-    return run()
+    return leave(run())

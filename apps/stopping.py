@@ -1,7 +1,9 @@
 """Stopping: Ctrl-C and other signals end a command with one line, and leave nothing half-written."""
 
+import atexit
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +28,20 @@ def stop_at_once() -> None:
 def _end(number: int, frame: FrameType | None) -> None:
     os.write(2, f"steer: {SAID}\n".encode())
     os._exit(exit_code(number))
+
+
+def leave(code: int) -> int:
+    """End the process with an exit code, if threads are left at work; else return the code, for the usual end.
+
+    The usual end makes a thread amidst native code, such as a draft for a page that is still open, abort the process.
+    What is to be done at the end of a process is done.
+    """
+    if not any(thread.daemon for thread in threading.enumerate()):
+        return code
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 @contextmanager

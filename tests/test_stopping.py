@@ -24,6 +24,36 @@ sys.exit(main())
 """
 
 
+AT_WORK_AT_THE_END = """
+import atexit, sys, threading, torch
+from steer.apps import command_line
+
+begun = threading.Event()
+
+def work():
+    picture, kernel = torch.zeros(1, 8, 64, 64), torch.zeros(8, 8, 3, 3)
+    while True:
+        torch.nn.functional.conv2d(picture, kernel)
+        begun.set()
+
+def run():
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(4)]
+    [thread.start() for thread in threads]
+    begun.wait()
+    return 3
+
+command_line.main = run
+atexit.register(lambda: print("put away"))
+from steer.apps.start import main
+sys.exit(main())
+"""
+
+
+def test_threads_that_are_still_drawing_do_not_abort_a_command_that_ends():
+    done = subprocess.run([sys.executable, "-c", AT_WORK_AT_THE_END], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "put away\n", "")
+
+
 def test_the_keyboard_stops_a_command_with_one_line_while_it_is_still_importing():
     program = HEED + STOPPED_AT_AN_IMPORT
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
