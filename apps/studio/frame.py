@@ -137,9 +137,9 @@ class Frame:
 
     def changed(self, event: Any) -> None:
         """Let every tab show what is set after an event that changed it."""
-        shown = event.then(self._show, None, self._generator, **LATEST)
+        event.then(self._show, None, self._generator, **LATEST)
         for tab in self._tabs:
-            tab.follow(shown)
+            tab.follow(event)
 
     def anyone(self, request: gr.Request) -> Desk:
         """Return the desk of a page, laid now if need be."""

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from itertools import dropwhile
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import gradio as gr
@@ -73,7 +74,7 @@ def build(generators: Sequence[str] | None = None) -> gr.Blocks:
     if not generators:
         raise BadInput("there is no generator to show; see: steer list generators")
     desks = Desks(generators)
-    _warm_up(desks)
+    Thread(target=_warm_up, args=(desks,)).start()  # until a browser has fetched the page
     with gr.Blocks(title=TITLE, delete_cache=(SWEEP_EVERY, SWEEP_AFTER), analytics_enabled=False) as demo:
         Frame(desks, TABS).lay_out(demo)
         for endpoint in endpoints(desks, demo.GRADIO_CACHE):
