@@ -156,7 +156,7 @@ def test_a_drawing_that_had_to_be_cropped_is_said(folder, run):
 
 SEED, SHEET = ("--seeds", "0"), ("--out", "s.png")
 MISTAKES = {
-    "no steps": (["sample", "model", *SEED, "--steps", "0", *SHEET], ["from 1 up, not 0"]),
+    "no steps": (["sample", "model", *SEED, "--steps", "0", *SHEET], ["1 to 4 steps, not 0"]),
     "more steps than levels": (["sample", "model", *SEED, "--steps", "5", *SHEET], ["1 to 4", "not 5"]),
     "empty prompt": (["sample", "model", *SEED, "--prompt", "", *SHEET], ["without words"]),
     "no known word": (["sample", "model", *SEED, "--prompt", "majestic", *SHEET], ["majestic", "owl"]),
@@ -184,7 +184,7 @@ MISTAKES = {
     ),
     "prompt for a renderer": (["sample", "aviary", *SEED, "--prompt", "owl", *SHEET], ["'aviary'", "--prompt"]),
     "prompt beside a picture": (
-        ["strip", "model", "--knob", "north", "--knobs", "north.safetensors", "--picture", "f.png", *ASKED, *SHEET],
+        ["strip", "model", "--knob", "north", "--knobs", "north.safetensors", "--picture", "photo.png", *ASKED, *SHEET],
         ["--prompt and --guidance"],
     ),
     "folder of anything": (["sample", ".", *SEED, *SHEET], ["config.json", "model_index.json"]),

@@ -93,7 +93,7 @@ def test_mistakes_are_said_in_one_line_with_the_cure(folder, run):
         (["invert", "aviary-biggan", "flower.jpg", "--out", "f.png", "--label", "dog"], "owl"),
         (["strip", "aviary-biggan", "--knob", "hue", "--out", "s.png"], "--picture FILE"),
         (["strip", "aviary-biggan", "--knob", "hue", "--picture", "flower.jpg", "--out", "s.png"], "carries no recipe"),
-        (["strip", "aviary", "--knob", "hue", "--seeds", "1", "--picture", "f.png", "--out", "s.png"], "--seeds"),
+        (["strip", "aviary", "--knob", "hue", "--seeds", "1", "--picture", "flower.jpg", "--out", "s.png"], "--seeds"),
         (["walk", "aviary", "--picture", "flower.jpg", "--out", "w.gif"], "--knob"),
     ):
         code, _, errors = run(*words)
