@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 import torch
 from torch import Tensor
 
+from steer.amounts import evenly
 from steer.apps.setting import Model, Setting
 from steer.directions.flip import flip
 from steer.errors import BadInput, UnknownName
@@ -266,7 +267,7 @@ class Candidate:
     def strip(self, model: Model) -> Tensor:
         """Return the knob over its range on a few seeds, as drafts: (seeds * steps, 3, height, width) in [0, 1]."""
         latent = model.generator.sample(list(STRIP_SEEDS))
-        amounts = torch.linspace(*self.knob.range, STRIP_STEPS)
+        amounts = evenly(*self.knob.range, STRIP_STEPS)
         rows = [
             model.decode(latent.rows([row] * STRIP_STEPS), Steering([Turn(self.knob, amounts)]), draft=True)
             for row in range(len(latent))

@@ -9,9 +9,9 @@ from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from steer.amounts import evenly
 from steer.apps.setting import MOST_BIRDS, Setting, consecutive
 from steer.errors import BadInput, UnknownName
 from steer.files import atomic_path
@@ -183,7 +183,7 @@ def _amounts(setting: Setting, name: str) -> Dimension:
     low, high = knob.range
     if high - low == 360:  # once round, where both ends are one place
         low, high = low * 2 / 3, high * 2 / 3
-    usual = ", ".join(f"{amount:.3g}" for amount in torch.linspace(low, high, USUAL).tolist())
+    usual = ", ".join(f"{amount:.3g}" for amount in evenly(low, high, USUAL))
     return Dimension(name, f"Amounts, or: {_plain(knob.range)} in 7.", usual, read_numbers, put, say)
 
 
@@ -207,7 +207,7 @@ def read_numbers(text: str) -> list[float]:
             start, end, count = (part.replace("−", "-") for part in spread.groups())
             if not 2 <= int(count) <= MOST_CELLS:
                 raise BadInput(f"an axis has 2 to {MOST_CELLS} values, not {count}")
-            return [float(value) for value in torch.linspace(float(start), float(end), int(count)).tolist()]
+            return evenly(float(start), float(end), int(count))
         return [float(part.replace("−", "-")) for part in text.split(",")]
     except ValueError as error:
         raise BadInput(f"values are numbers apart by commas, or '-90 to 90 in 5', not '{text:.60}'") from error

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from steer.amounts import evenly
 from steer.attribute import Attribute, Measurer
 from steer.directions.readings import DOMAIN, domain, labels_of, read_pictures, sweep
 from steer.generator import Generator, Progress
@@ -132,5 +132,5 @@ class Bench:
 
     def sweep(self, knob: Knob, progress: Progress | None = None) -> Swept:
         """Turn a knob over its range on every sample."""
-        grid = torch.linspace(*knob.range, self.amounts).tolist()
+        grid = evenly(*knob.range, self.amounts)
         return sweep_knob(self.generator, self.measurer, self.latent, self.unturned, knob, grid, progress)

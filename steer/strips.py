@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-import torch
-
+from steer.amounts import evenly
 from steer.backend import Sampler
 from steer.condition import Asked
 from steer.door import A_GENERATOR, A_KNOB, expect
@@ -60,7 +59,7 @@ def strip(
     if amounts is None:
         if columns < 2:
             raise BadInput(f"a strip has at least 2 columns, not {columns}")
-        amounts = torch.linspace(*knob.range, columns).tolist()
+        amounts = evenly(*knob.range, columns)
     expect(amounts, Sequence, "amounts are a list of numbers, one a column")
     if isinstance(seeds, Latent):
         latent = seeds

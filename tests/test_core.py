@@ -7,6 +7,7 @@ import torch
 from plugin.steer_shapes import Shapes
 
 import steer
+from steer.amounts import evenly
 from steer.errors import BadInput, BrokenFile, Cancelled, UnknownName, WrongGenerator
 from steer.files import read_tensors, write_tensors
 from steer.generator import Generator
@@ -342,3 +343,12 @@ def test_every_public_name_is_there():
     for name in steer.__all__:
         assert getattr(steer, name).__doc__, name
     assert steer.__all__ == sorted(steer.__all__, key=lambda name: (name[0].islower(), name))
+
+
+def test_half_way_between_as_much_down_and_up_nothing_is_turned() -> None:
+    for count in range(3, 102, 2):
+        for end in (0.7, 1.0, 2.3, 180.0):
+            amounts = evenly(-end, end, count)
+            assert amounts[count // 2] == 0
+            assert (amounts[0], amounts[-1]) == (-end, end)
+            assert all(abs(low + high) < 1e-8 for low, high in zip(amounts, reversed(amounts), strict=True))

@@ -46,8 +46,7 @@ def strip(
 
     Example: steer strip aviary-biggan --knob heading --picture inverted.png --out strip.png
     """
-    import torch
-
+    from steer.amounts import evenly
     from steer.errors import BadInput
     from steer.registry import load_generator
     from steer.steering import Steering
@@ -64,7 +63,7 @@ def strip(
     chosen = read_knob(knob, read_knobs(knobs, model), model, insist)
     ends = read_ends(chosen, start, end, absolute=absolute)
     latent = read_latent(seeds, picture, request, truncation, model, insist)
-    amounts = torch.linspace(*ends, columns).tolist()
+    amounts = evenly(*ends, columns)
     kept = Steering(read_turns(turn, knobs, model, insist, beside=[knob]))
     recipe = lay_out(model, chosen, latent, amounts=amounts, absolute=absolute, sampler=sampler, steering=kept)
     with progress("drawing") as report:
