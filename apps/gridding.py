@@ -84,7 +84,8 @@ def dimensions(setting: Setting) -> dict[str, Dimension]:
         found.append(_labels(dice.model.label.choices))
     if dice.model.caption is not None:
         found.append(_captions(setting))
-    found.append(_truncations())
+    if dice.model.truncates:
+        found.append(_truncations())
     if dice.model.final is not None and dice.latent.anchor is None:
         found.append(_steps(setting))
     found += map(partial(_amounts, setting), setting.knobs)

@@ -77,6 +77,12 @@ class Model:
         """The steps that are taken where none are asked for; None where there is no choice of them."""
         return self.generator.sampler or self.generator.backend.samplers.get("final")
 
+    @cached_property
+    def truncates(self) -> bool:
+        """Whether truncation changes anything: the noise of a diffusion model cannot be drawn in."""
+        drawn_in, plain = (self.generator.sample([0], truncation=truncation) for truncation in (0.5, 1.0))
+        return any(not values.equal(plain[name]) for name, values in drawn_in.values.items())
+
     @property
     def dice_knobs(self) -> tuple[str, ...]:
         """The names of the knobs that can be thrown as one die: those along plain dice."""

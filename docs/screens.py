@@ -1,6 +1,6 @@
 """Take a picture of every tab of the studio, wide and narrow, light and dark, into `docs/screens`.
 
-``make screenshots`` takes them all, ``python docs/screens.py Turn Walk`` those of some tabs.
+``make screenshots`` takes them all, ``python docs/screens.py Turn "Discover clicks"`` some.
 """
 
 import shutil
@@ -46,6 +46,25 @@ def discover(page: Any) -> None:
     page.locator("#candidate-apply").wait_for()
 
 
+def clicks(page: Any) -> None:
+    """Answer two sheets by the place of each picture, so that a knob appears."""
+    page.locator("#finder input").click()
+    page.get_by_role("option", name="clicks").click()
+    form = page.locator("#discover-form")
+    form.get_by_label("Answers").wait_for()
+    for option, value in (("Answers", "24"), ("Pool", "96"), ("Samples", "200")):
+        form.get_by_label(option).fill(value)
+    page.locator("#find").click()
+    for sheet in (1, 2):
+        page.locator(f'form[data-sheet="{sheet}"]').wait_for()
+        for number in range(1, 7):
+            picture = page.get_by_role("group", name=f"Picture {number} of 6")
+            picture.get_by_text("More" if number % 2 else "Less", exact=True).click()
+        page.get_by_role("button", name="Next sheet").click()
+    page.locator("#clicks-knob img.latest").wait_for()
+    page.get_by_role("group", name="Picture 1 of 6").get_by_text("More", exact=True).click()
+
+
 def picture(page: Any) -> None:
     """Invert a bird that another generator drew."""
     with TemporaryDirectory() as folder:
@@ -80,14 +99,22 @@ def lab(page: Any) -> None:
     page.locator("#learn-cancel").wait_for(state="hidden")
 
 
-TABS: dict[str, Callable[[Any], None]] = {
+SCREENS: dict[str, Callable[[Any], None]] = {
     "Turn": turn,
     "Discover": discover,
+    "Discover clicks": clicks,
     "Picture": picture,
     "Grid": grid,
     "Walk": walk,
     "Lab": lab,
 }
+
+
+TO_TOP = """() => {
+  scrollTo(0, 0);
+  if (innerWidth < 600) document.querySelector("#clicks-sheet form")?.scrollIntoView();
+}"""
+"""Where the narrow page asks for something, that is looked at, and not the form above it."""
 
 
 def take(page: Any, name: str) -> None:
@@ -96,8 +123,9 @@ def take(page: Any, name: str) -> None:
         for scheme in SCHEMES:
             page.set_viewport_size({"width": width, "height": height})
             page.evaluate("dark => document.body.classList.toggle('dark', dark)", scheme == "dark")
+            page.evaluate(TO_TOP)
             page.wait_for_timeout(700)
-            page.screenshot(path=FOLDER / f"{name.lower()}-{size}-{scheme}.png")
+            page.screenshot(path=FOLDER / f"{name.lower().replace(' ', '-')}-{size}-{scheme}.png")
     page.set_viewport_size({"width": 1280, "height": 900})
     page.evaluate("document.body.classList.remove('dark')")
 
@@ -112,10 +140,12 @@ def main() -> None:
         page.set_default_timeout(PATIENCE)
         page.goto(demo.local_url)
         page.wait_for_selector("#picture img.now[src]")
-        for name in sys.argv[1:] or TABS:
-            page.get_by_role("tab", name=name, exact=True).click()
-            take(page, f"{name}-empty")
-            TABS[name](page)
+        for name in sys.argv[1:] or SCREENS:
+            tab, _, part = name.partition(" ")
+            page.get_by_role("tab", name=tab, exact=True).click()
+            if not part:
+                take(page, f"{name}-empty")
+            SCREENS[name](page)
             take(page, name)
     demo.close()
 

@@ -9,6 +9,7 @@ import torch
 from tiny_diffusion import write_tiny_ddim
 
 import steer
+from steer.apps.gridding import dimensions
 from steer.apps.session import Session
 from steer.apps.studio.desks import Desk
 from steer.errors import Cancelled
@@ -107,3 +108,8 @@ def test_a_step_is_remembered_as_it_is_shown(session: Session) -> None:
     session.turn("loud", 0.6)
     desk.shown = session.picture()
     assert desk.glimpse(older).equal(session.glimpse(older))
+
+
+def test_truncation_is_offered_only_where_it_changes_something(session: Session) -> None:
+    assert "truncation" not in dimensions(session.setting)
+    assert "truncation" in dimensions(Session("aviary").setting)

@@ -273,7 +273,7 @@ class Turn:
             self.die: gr.skip(),
             self.throw_one: gr.Button(visible=bool(dies)),
             self.birds: dice.birds,
-            self.truncation: dice.truncation,
+            self.truncation: gr.Slider(value=dice.truncation, visible=dice.model.truncates),
             self.steps: gr.Number(
                 value=dice.steps, visible=dice.model.final is not None and dice.latent.anchor is None
             ),
