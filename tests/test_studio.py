@@ -10,6 +10,7 @@ import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from PIL import Image
 from serving import served
 
 import steer
+from steer import registry
 from steer.apps import setting
 from steer.apps.session import Session
 from steer.apps.setting import Model
@@ -368,6 +370,13 @@ def test_what_needs_a_folder_is_not_offered_and_nothing_is_loaded_to_find_that_o
     assert offered[:2] == ["aviary-biggan", "aviary"]
     assert "aviary-ddim" in offered and not {"biggan", "ddim"} & set(offered)
     assert not setting._MODELS
+
+
+def test_a_generator_that_is_announced_but_gone_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = {**registry.registered("generators"), "old": EntryPoint("old", "steer.gone:load", "steer.generators")}
+    monkeypatch.setattr(registry, "registered", lambda group: there)
+    assert "old" not in serving.offered_generators()
+    assert "aviary" in serving.offered_generators()
 
 
 def test_a_model_that_is_there_is_had_while_another_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:

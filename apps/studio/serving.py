@@ -48,7 +48,7 @@ def offered_generators() -> list[str]:
 def _complete(name: str) -> bool:
     try:
         return not needs_folder(name)
-    except (ImportError, AttributeError):  # one broken plugin must not hide the others
+    except (SteerError, ImportError, AttributeError):  # one broken plugin must not hide the others
         return False
 
 
