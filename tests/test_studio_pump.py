@@ -44,6 +44,26 @@ DRAG = """
 """Moves a knob from 1 to a last amount, and says in which amounts pictures were shown until the hand rested."""
 
 
+VIEW = """
+async (moves) => {
+  const element = document.body.appendChild(document.createElement("div"));
+  const pixel = document.createElement("canvas").toDataURL();
+  const picture = { birds: [pixel], texts: ["a bird"], height: 64, says: "seed 0", milliseconds: 7, finished: true };
+  const pump = steer.startPump({ look: async () => picture, judge: async () => ({}) }, () => {});
+  pump.begin({ key: "key", revision: 1 });
+  steer.view({ element });
+  const said = [];
+  for (let size = 1; size <= moves; size += 1) {
+    pump.turn("size", size);
+    while (pump.latencies.length < size) await steer.pause(1);
+    said.push(element.querySelector(".speed").textContent);
+  }
+  element.remove();
+  return said;
+}
+"""
+"""Makes so many moves, each once the picture of the one before is shown, and says what was read of the speed."""
+
 BOARD = """
 (groups) => {
   const knob = (group, name) => ({
@@ -66,7 +86,7 @@ BOARD = """
 @pytest.fixture(scope="module")
 def page(window: Any) -> Iterator[Any]:
     page = window.new_page()
-    for script in ("studio.js", "pump.js", "board.js", "dial.js", "pad.js"):
+    for script in ("studio.js", "pump.js", "view.js", "board.js", "dial.js", "pad.js"):
         page.add_script_tag(path=SCRIPTS / script)
     yield page
     page.close()
@@ -91,3 +111,11 @@ def test_no_picture_waits_for_the_judge_while_the_hand_moves(page: Any) -> None:
 def test_a_board_shows_its_first_group_whatever_found_its_knobs_and_folds_the_others(page: Any) -> None:
     assert page.evaluate(BOARD, ["found by contrast"] * 2) == ["knob 0", "knob 1"]
     assert page.evaluate(BOARD, ["", "found by pca", "found by pca"]) == ["knob 0"]
+
+
+def test_the_page_says_how_long_a_picture_takes_and_then_how_many_come_in_a_second(page: Any) -> None:
+    said = page.evaluate(VIEW, 12)
+    assert said[0] == "7 ms a frame"
+    fast = [text for text in said if text.endswith(" frames a second")]
+    assert all(3 <= int(text.split()[0]) <= 12 for text in fast)
+    assert set(said) == {"7 ms a frame", *fast}

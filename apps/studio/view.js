@@ -3,6 +3,10 @@
   const steer = window.steer;
   const { make } = steer;
   const SMALL = 160; // pixels; smaller pictures are enlarged much, and their pixels' corners rounded
+  const SPEED_EVERY = 250; // milliseconds between two changes of the number, which is read by people
+
+  /** Write a text where it is another one: even the same text anew has the page laid out again. */
+  const say = (element, text) => { if (element.textContent !== text) element.textContent = text; };
 
   /** Give an image new content; done when it can be seen, so that nothing flickers. */
   const draw = async (image, address, text) => {
@@ -22,6 +26,7 @@
     const trouble = make("p", { class: "trouble", role: "alert" });
     element.append(sheet, curtain, legend, make("p", { class: "status" }, says, speed), trouble);
     const frames = []; // when the last were shown
+    let saidSpeedAt = 0;
 
     const bird = () => make("span", { class: "bird" }, make("img", { class: "now" }), make("img", { class: "other", alt: "" }));
 
@@ -55,12 +60,15 @@
       const now = performance.now();
       frames.push(now);
       while (frames[0] < now - 1000) frames.shift();
-      says.textContent = what;
-      speed.textContent = frames.length > 2 ? `${frames.length} frames a second` : `${Math.max(1, milliseconds)} ms a frame`;
+      say(says, what);
+      const fast = frames.length > 2;
+      if (fast && now - saidSpeedAt < SPEED_EVERY) return;
+      saidSpeedAt = now;
+      say(speed, fast ? `${frames.length} frames a second` : `${Math.max(1, milliseconds)} ms a frame`);
     };
     steer.whenPumping((pump) => {
       pump.on("picture", show);
-      pump.on("trouble", (text) => { trouble.textContent = text; });
+      pump.on("trouble", (text) => say(trouble, text));
     });
   };
 
