@@ -61,6 +61,7 @@ def main() -> None:
         pages = []
         for seed in range(people):
             page = chromium.new_context().new_page()
+            page.set_default_timeout(10 * PATIENCE)  # that a page opens is not what is measured
             page.goto(address)
             page.wait_for_selector("#picture img.now[src]")
             page.locator("#seed input").fill(str(seed + 1))
