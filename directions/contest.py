@@ -120,7 +120,7 @@ class Contest:
 
 
 def _with_interval(value: float, ends: Sequence[float]) -> str:
-    return "{:.2f} ({:.2f}–{:.2f})".format(value, *ends)
+    return "{:.2f} ({:.2f} to {:.2f})".format(value, *ends)
 
 
 def contest(
