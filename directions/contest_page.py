@@ -70,7 +70,8 @@ def _map(place: "Axes", cells: Cells, names: tuple[Sequence[str], Sequence[str]]
         table[cell] = value
         shade = PAPER if value > DARK else INK
         place.text(cell[1], cell[0] - 0.1, f"{value:.2f}", ha="center", va="center", color=shade, fontsize=9)
-        place.text(cell[1], cell[0] + 0.27, f"{low:.2f} to {high:.2f}", ha="center", va="center", color=shade, fontsize=6)
+        ends = f"{low:.2f} to {high:.2f}"
+        place.text(cell[1], cell[0] + 0.27, ends, ha="center", va="center", color=shade, fontsize=6)
     plain(place)
     colours = LinearSegmentedColormap.from_list("figure", shades)
     place.imshow(np.ma.masked_invalid(table), cmap=colours, vmin=0, vmax=1, aspect="auto")
