@@ -7,7 +7,6 @@ import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import Annotated, Any, cast
 
 import typer
@@ -30,7 +29,7 @@ from steer.apps.commands.tune import tune
 from steer.apps.commands.walk import walk
 from steer.apps.commands.writing import say_aside
 from steer.apps.stopping import SAID, exit_code, unwinding
-from steer.errors import SteerError, SteerWarning, UnknownName
+from steer.errors import SteerError, SteerWarning
 
 DONE, DEFECT, MISTAKE = 0, 1, 2
 STOPPED, CUT_OFF = 128 + 2, 128 + 13
@@ -107,7 +106,7 @@ def _run(arguments: list[str]) -> int:
     except UsageError as error:
         return _complain(_usage_message(error), MISTAKE)
     except SteerError as error:
-        return _complain(f"{error}{_suggestion(error)}", MISTAKE)
+        return _complain(str(error), MISTAKE)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == "steer":
             return _defect()
@@ -155,13 +154,6 @@ def _complain(message: str, code: int) -> int:
 def _usage_message(error: Any) -> str:
     context = error.ctx
     return f"{error.format_message().strip().rstrip('.?')}; see: {context.command_path if context else 'steer'} --help"
-
-
-def _suggestion(error: SteerError) -> str:
-    if not isinstance(error, UnknownName):
-        return ""
-    close = get_close_matches(error.asked, error.available, n=1)
-    return f"; did you mean '{close[0]}'?" if close else ""
 
 
 def _defect() -> int:

@@ -10,6 +10,7 @@ from steer.directions.figures import isotonic
 from steer.directions.plausible import plausible_range
 from steer.directions.readings import circular_mean, labeller, read_pictures
 from steer.directions.swept import Array
+from steer.door import A_KNOB, expect
 from steer.errors import BadInput
 from steer.generator import Generator, Progress
 from steer.knob import CalibratedKnob, Knob, LinearKnob, RingKnob
@@ -54,6 +55,7 @@ def calibrate(
     Raises:
         BadInput: the knob is meant for no such attribute, or the attribute does not answer to it.
     """
+    expect(knob, Knob, A_KNOB)
     measurer = measurer if measurer is not None else labeller(generator)
     attribute = measurer.attributes.get(knob.attribute or "")
     ring = isinstance(knob, RingKnob)

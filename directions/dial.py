@@ -18,6 +18,7 @@ from torch import Tensor
 from steer.attribute import Attribute, Measurer
 from steer.colour import hue_of
 from steer.directions.readings import labeller, read_pictures
+from steer.door import SOME_KNOBS, expect
 from steer.errors import BadInput, UnknownName
 from steer.generator import Generator
 from steer.knob import Knob
@@ -32,6 +33,7 @@ Target = float | str | PictureSource
 
 GRID = 9
 SECANTS = 4
+FULL_CIRCLE = 360.0
 CLOSEST = 0.05
 """A secant step stays this part of the bracket away from its ends, so that both ends move."""
 
@@ -147,6 +149,10 @@ def dial(
     True
     """
     measurer = measurer if measurer is not None else labeller(generator)
+    expect(knobs, Mapping, SOME_KNOBS)
+    expect(
+        targets, Mapping, "targets are a dict of knobs' names and what they are dialled to, such as {'hue': 'orange'}"
+    )
     judge = judge if judge is not None else load_measurer(generator.backend.measurer)
     kept = (steering if steering is not None else Steering()).turns
     if not targets:
@@ -218,6 +224,8 @@ def aim_of(knob: Knob, target: Target, generator: Generator, measurer: Measurer)
     if not math.isfinite(number):
         unit = f" in its unit, {attribute.unit}" if attribute.unit else ""
         raise BadInput(f"'{knob.name}' cannot be dialled to {number}; give a finite number{unit}")
+    if attribute.kind == "circular" and abs(number) > FULL_CIRCLE:
+        raise BadInput(f"'{knob.name}' cannot be dialled to {number:g}; an angle is from -360 to 360 degrees")
     return attribute, number
 
 

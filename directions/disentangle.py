@@ -20,6 +20,7 @@ from steer.directions.readings import labeller
 from steer.directions.slopes import Slopes, measure_slopes
 from steer.directions.swept import Array
 from steer.directions.trial import COMPARED, COMPARED_FROM, FIRST_SEED, REPORTED, REPORTED_FROM, Eyes, Trial, target_of
+from steer.door import SOME_KNOBS, expect
 from steer.errors import BadInput
 from steer.generator import Generator, Progress
 from steer.knob import Knob, KnobSet, LinearKnob, RingKnob, Window
@@ -76,6 +77,7 @@ def disentangle(
         BadInput: a knob is of another kind or space, or meant for nothing that is measured.
         UnknownName: there is no such attribute to lock.
     """
+    expect(knobs, Mapping, SOME_KNOBS)
     measurer = measurer if measurer is not None else labeller(generator)
     judge = judge if judge is not None else load_measurer(generator.backend.measurer)
     given = {name: _turnable(knob, measurer) for name, knob in knobs.items()}
@@ -104,7 +106,7 @@ def _turnable(knob: Knob, measurer: Measurer) -> Turnable:
     if not isinstance(knob, LinearKnob | RingKnob) or attribute is None or attribute.kind != wanted:
         raise BadInput(
             f"the knob '{knob.name}' of kind '{knob.kind}' cannot be corrected; take linear and ring knobs that are "
-            f"meant for a number or an angle that '{measurer.name}' measures"
+            f"meant for a number or an angle that '{measurer.name}' measures, such as knobs.only('size', 'x')"
         )
     return knob
 

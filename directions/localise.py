@@ -10,6 +10,7 @@ import torch
 from steer.attribute import Measurer
 from steer.directions.readings import labeller
 from steer.directions.trial import COMPARED, COMPARED_FROM, REPORTED, REPORTED_FROM, Eyes, Trial
+from steer.door import SOME_KNOBS, expect
 from steer.errors import BadInput
 from steer.generator import Generator, Progress
 from steer.knob import Knob, KnobSet, Window
@@ -52,6 +53,7 @@ def localise(
         BadInput: a knob is meant for nothing that is measured, or ``keep`` is no share.
         UnknownName: there is no such attribute to lock.
     """
+    expect(knobs, Mapping, SOME_KNOBS)
     if not 0 < keep <= 1:
         raise BadInput(f"the share of the gain to keep is above 0 and at most 1, not {keep}")
     measurer = measurer if measurer is not None else labeller(generator)

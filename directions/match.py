@@ -13,6 +13,7 @@ from torch import Tensor
 
 from steer.directions.perceptual import Distance, perceptual_distance
 from steer.directions.readings import read_pictures
+from steer.door import SOME_KNOBS, expect
 from steer.errors import BadInput
 from steer.generator import Generator
 from steer.knob import Knob
@@ -80,6 +81,7 @@ def match(
     Raises:
         BadInput: there are no knobs, or the latent is not one picture.
     """
+    expect(knobs, Mapping, SOME_KNOBS)
     if not knobs or most < 1 or len(latent) != 1:
         raise BadInput("one picture is matched with another, by 1 knob or more")
     tell = distance if distance is not None else perceptual_distance(generator)

@@ -158,7 +158,7 @@ def _misfit(path: Path, arrays: Mapping[str, Array], generator: Generator, space
     fits = [
         name
         for name, each in generator.spaces.items()
-        if any(_rows(array, int(np.prod(each.shape))) is not None for array in arrays.values())
+        if name != space and any(_rows(array, int(np.prod(each.shape))) is not None for array in arrays.values())
     ]
     instead = f"; it fits {', '.join(fits)}" if fits else "; it is of another generator"
     wanted = generator.space(space).shape

@@ -24,6 +24,7 @@ from steer.directions.readings import WHOLE_WAY, passed
 from steer.directions.swept import Bench, Swept
 from steer.directions.transfer import transfer
 from steer.directions.winding import winding
+from steer.door import SOME_KNOBS, expect
 from steer.errors import BadInput
 from steer.generator import Generator, Progress
 from steer.knob import Changing, Knob, LinearKnob, RingKnob, given
@@ -184,6 +185,7 @@ def scorecard(
     Raises:
         BadInput: there are no knobs, too few samples or amounts, or the measurer measures nothing.
     """
+    expect(knobs, Mapping, SOME_KNOBS)
     if not knobs or seeds < FOLDS or amounts < 3:
         raise BadInput(f"a scorecard takes 1 knob, {FOLDS} seeds and 3 amounts or more")
     measurer = measurer if measurer is not None else load_measurer(generator.backend.measurer)

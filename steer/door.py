@@ -6,6 +6,7 @@ from steer.errors import BadInput
 
 A_GENERATOR = "a generator is what steer.load_generator(NAME) returns"
 A_KNOB = "a knob is what steer.shipped_knobs(generator)[NAME] or steer.find returns"
+SOME_KNOBS = "knobs are what steer.shipped_knobs(generator) or steer.find returns, or a dict of names and knobs"
 A_LATENT = "a latent is what generator.sample([0, 1]) returns, with values of your own by latent.with_values('z', …)"
 A_STEERING = "turns are given as steer.Steering([(knob, amount), …])"
 

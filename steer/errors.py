@@ -1,6 +1,7 @@
 """What can go wrong, said so that the reader can put it right."""
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class SteerError(Exception):
@@ -47,7 +48,9 @@ class UnknownName(SteerError):
     def __init__(self, kind: str, asked: str, available: Iterable[str], hint: str = "") -> None:
         self.kind, self.asked, self.available = kind, asked, tuple(available)
         there = f"there are {', '.join(self.available)}" if self.available else "there are none"
-        super().__init__(f"no {kind} named '{asked}'; {there}{'; ' + hint if hint else ''}")
+        close = get_close_matches(str(asked), self.available, n=1)
+        meant = f"did you mean '{close[0]}'?" if close else ""
+        super().__init__("; ".join(filter(None, (f"no {kind} named '{asked}'", there, hint, meant))))
 
 
 class WrongGenerator(SteerError):
@@ -63,5 +66,5 @@ class WrongGenerator(SteerError):
         self.what, self.made_for, self.found = what, made_for, found
         super().__init__(
             f"{what} was made for weights {made_for[:12]}, this generator has {found[:12]}; "
-            f"find it again on this generator, or insist with {insist}"
+            f"take one made for these, or insist with {insist}"
         )

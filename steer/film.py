@@ -172,7 +172,7 @@ class Film:
 
     Attributes:
         process: what is shown.
-        seconds: how long it takes; on its first and on its last moment it stands still for one more each.
+        seconds: how long its moments take; on the first and on the last it stands still for about one more each.
         stills: how many moments there are on its strip, spread evenly from the first to the last.
     """
 
@@ -242,6 +242,11 @@ class Film:
     def fps(self) -> float:
         """Moments a second."""
         return len(self) / self.seconds
+
+    @property
+    def duration(self) -> float:
+        """How long the video takes, in seconds, with the first and the last moment standing still."""
+        return (len(self) + 2 * self._still) / self.fps
 
     @property
     def _still(self) -> int:

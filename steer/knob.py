@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from steer.door import expect
 from steer.errors import BadInput, BrokenFile, UnknownName
 from steer.files import read_tensors, write_tensors
 from steer.flow import CIRCLE, Response
@@ -645,6 +646,14 @@ class KnobSet(Mapping[str, Knob]):
     def __len__(self) -> int:
         return len(self._knobs)
 
+    def only(self, *names: str) -> "KnobSet":
+        """Return some knobs of the set.
+
+        Raises:
+            UnknownName: there is no such knob.
+        """
+        return KnobSet({name: self[name] for name in names}, self.report)
+
     def __or__(self, other: "KnobSet") -> "KnobSet":
         """Return both sets' knobs; a name in both is the other's."""
         return KnobSet({**self._knobs, **other._knobs}, {**self.report, **other.report})
@@ -694,7 +703,13 @@ class KnobSet(Mapping[str, Knob]):
 
 
 def load_knobs(path: str | Path) -> KnobSet:
-    """Read a knob file."""
+    """Read a knob file.
+
+    Raises:
+        BadInput: there is no such file, or it is a pickle.
+        BrokenFile: it holds no knobs, or knobs of a newer schema.
+    """
+    expect(path, str | Path, "a knob file is loaded from its path")
     return KnobSet.load(path)
 
 

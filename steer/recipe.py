@@ -9,6 +9,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from steer.backend import Sampler
+from steer.door import expect
 from steer.errors import BadInput, BrokenFile, UnknownName, WrongGenerator
 from steer.files import write_text
 from steer.film import Film, Forward, Reverse
@@ -149,6 +150,7 @@ class Recipe(Record):
             BadInput: there is no such file, or it carries no recipe.
             BrokenFile: what it carries is no usable recipe.
         """
+        expect(path, str | Path, "a recipe is loaded from the path of a picture, a video or a .json")
         path = Path(path)
         if path.suffix.lower() == ".json" and path.is_file():
             text: str | None = path.read_text(encoding="utf-8", errors="replace")

@@ -173,6 +173,12 @@ def load_finder(name: str, /, **options: Any) -> Finder:
     missing = [option for option in needed if option not in options]
     if missing:
         raise BadInput(f"the finder '{name}' has to be told more: {' and '.join(missing)}; see 'steer list finders'")
+    for option, value in options.items():
+        default = kind.__dataclass_fields__[option].default
+        if isinstance(default, int | float) and not isinstance(value, int | float | None):
+            raise BadInput(
+                f"the option {option} of the finder '{name}' is a number such as {default}, not {value!r:.40}"
+            )
     try:
         finder: Finder = kind(**options)
     except TypeError as error:

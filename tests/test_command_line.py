@@ -612,4 +612,4 @@ def test_a_picture_that_was_edited_is_said_to_be_no_longer_that_of_its_recipe(fo
     changed.save("s.png", pnginfo=text)
     code, _, errors = run(*words, "--out", "t.png")
     assert code == 0
-    assert errors.startswith("steer: note: the picture in 's.png' was changed after it was made")
+    assert errors.startswith("steer: note: the pixels in 's.png' are not those of its recipe")

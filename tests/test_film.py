@@ -174,6 +174,12 @@ class TestFilm:
         with pytest.raises(BadInput, match="50 a second"):
             steer.Film.reverse(mixture, mixture.sample([0]), seconds=0.4)
 
+    def test_the_length_of_a_film_counts_its_ends_standing_still(self, mixture):
+        film = steer.Film.reverse(mixture, mixture.sample([0]), sampler=Sampler(7), seconds=2.0)
+        assert film.fps == len(film) / 2.0
+        assert film.duration == pytest.approx(len(list(film.frames())) / film.fps)
+        assert film.duration > 3
+
     def test_a_film_that_is_stopped_leaves_no_file(self, mixture, tmp_path):
         def stop(done, count):
             if done == 5:

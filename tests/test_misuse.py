@@ -161,3 +161,45 @@ def test_other_kinds_of_arguments_are_told_what_they_should_be(birds, latent, hu
     ):
         with pytest.raises(SteerError, match=complaint):
             call()
+
+
+def test_knobs_that_are_no_set_are_refused_wherever_a_set_is_asked_for(birds, latent, hue):
+    calls = {
+        "scorecard": lambda: steer.scorecard(birds, "hue"),
+        "disentangle": lambda: steer.disentangle(birds, [hue]),
+        "localise": lambda: steer.localise(birds, hue),
+        "match": lambda: steer.match(birds, [hue], latent.rows([0]), "other.png"),
+        "dial": lambda: steer.dial(birds, [hue], latent, {"hue": "orange"}),
+    }
+    for name, call in calls.items():
+        with pytest.raises(SteerError, match=r"knobs are what .* or a dict of names and knobs"):
+            pytest.fail(f"{name} took {call()}")
+    with pytest.raises(SteerError, match=r"a knob is what .* not 'hue'"):
+        steer.calibrate(birds, "hue")
+
+
+def test_what_to_dial_is_told_how_it_is_written_and_an_angle_has_an_end(birds, latent):
+    knobs = steer.shipped_knobs(birds)
+    with pytest.raises(SteerError, match=r"such as \{'hue': 'orange'\}, not 'hue=orange'"):
+        steer.dial(birds, knobs, latent, "hue=orange")
+    with pytest.raises(SteerError, match=r"'hue' cannot be dialled to 1e\+09; an angle is from -360 to 360 degrees"):
+        steer.dial(birds, knobs, latent, {"hue": 1e9})
+
+
+def test_files_that_are_no_path_are_refused():
+    for load in (steer.load_knobs, steer.Recipe.load):
+        with pytest.raises(SteerError, match=r"path.*, not None"):
+            load(None)
+
+
+def test_an_option_of_a_finder_that_is_no_number_is_refused(birds):
+    with pytest.raises(SteerError, match=r"the option samples of the finder 'pca' is a number such as .*, not 'many'"):
+        steer.find("pca", birds, samples="many")
+
+
+def test_a_name_that_is_nearly_right_is_answered_by_the_right_one(birds):
+    knobs = steer.shipped_knobs(birds)
+    for call, meant in ((lambda: knobs["hoe"], "hue"), (lambda: knobs.only("sise"), "size")):
+        with pytest.raises(SteerError, match=f"did you mean '{meant}'"):
+            call()
+    assert list(knobs.only("size", "hue")) == ["size", "hue"]

@@ -75,7 +75,7 @@ def film(
     enlarged = film_layout(scale, model) if moving else Layout(scale=scale)
     with progress("filming") as report:
         reel.recipe(enlarged).save(out, model, progress=report)
-    say_written(out, f"{len(reel)} moments by {model.name}" + (f", {seconds:.3g} s" if moving else ""))
+    say_written(out, f"{len(reel)} moments by {model.name}" + (f", {reel.duration:.3g} s" if moving else ""))
 
 
 def _dissolving(

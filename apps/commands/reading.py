@@ -167,8 +167,8 @@ def heed_edits(file: Path, drawn: "Image.Image") -> None:
         kept = np.asarray(image.convert("RGB"), dtype=np.int16)
     if kept.shape != (made := np.asarray(drawn.convert("RGB"))).shape or int(abs(kept - made).max()) > EDITED:
         say_aside(
-            f"the picture in '{file}' was changed after it was made; its recipe is followed, not its pixels "
-            "(for those: steer invert)"
+            f"the pixels in '{file}' are not those of its recipe, one of them was changed; the recipe is followed "
+            "(for the pixels: steer invert)"
         )
 
 
@@ -283,12 +283,17 @@ def read_ends(knob: "Knob", start: float | None, end: float | None, *, absolute:
     """Return the amounts between which a knob is turned, by default the ends of its range.
 
     Raises:
-        BadInput: one is not a finite number.
+        BadInput: one is not a finite number, or they are the same.
     """
+    from steer.errors import BadInput
     from steer.steering import Turn
 
     low, high = knob.range
     ends = (low if start is None else start, high if end is None else end)
+    if ends[0] == ends[1]:
+        raise BadInput(
+            f"from {ends[0]:g} to {ends[1]:g} nothing turns; give two amounts, such as {low:.3g} and {high:.3g}"
+        )
     for amount in ends:
         Turn(knob, amount)  # refuses what is no number
         if not absolute:

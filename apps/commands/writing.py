@@ -43,7 +43,7 @@ def check_out(path: Path | None, suffixes: Sequence[str]) -> None:
         return
     known = dict.fromkeys(suffixes)
     if path == Path():
-        raise BadInput(f"the name of the file to write is empty; give one that ends in {', '.join(known)}")
+        raise BadInput(f"the file to write has no name; give one that ends in {', '.join(known)}")
     if path.suffix.lower() not in suffixes:
         kind = f"as '{path.suffix}'" if path.suffix else "without a suffix"
         raise BadInput(f"'{path}' cannot be written {kind}; end its name in {', '.join(known)}")
