@@ -54,8 +54,12 @@ weights: $(VENV)/ready-dev ## find the shipped knobs again, after new weights
 	@$(BIN)/steer find flow aviary-biggan --attribute heading --attribute tilt --out $(SHIPPED)/aviary-biggan/knobs.safetensors --add
 	@$(BIN)/steer find pca aviary-biggan --observe layer:0 --space z --option measure_ranges=true --out $(SHIPPED)/aviary-biggan/knobs.safetensors --add
 	@rm -f $(SHIPPED)/aviary-ddim/knobs.safetensors
+	$(call from_words,side,facing right,facing left)
 	$(call from_words,front,facing the viewer,facing away)
 	$(call from_words,size,a large robin,a small robin)
+	$(call from_words,x,on the right,on the left)
+	$(call from_words,tilt,stretching up,bowing)
+	$(call from_words,light,lit from the right,lit from the left)
 	$(call from_words,blue,a blue robin,an orange robin)
 	$(call from_words,background_blue,on a blue background,on an orange background)
 	$(call from_words,background_brightness,on a pale background,on a dark background)
