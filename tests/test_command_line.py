@@ -301,7 +301,7 @@ MISTAKES = {
         ["sample", "aviary-ddim", "--seeds", "0", "--steps", "99999999", *SHEET],
         ["takes 1 to 1000 steps, not 99999999"],
     ),
-    "output without a name": (["sample", "aviary", "--seeds", "0", "--out", ""], ["is empty", ".png"]),
+    "output without a name": (["sample", "aviary", "--seeds", "0", "--out", ""], ["no name", ".png"]),
     "output of a long name": (["sample", "aviary", "--seeds", "0", "--out", 300 * "a" + ".png"], ["too long"]),
     "generator without a name": (["sample", "", "--seeds", "0", *SHEET], ["named ''", "aviary-biggan"]),
     "knob file without a name": (

@@ -317,7 +317,7 @@ def test_a_model_of_few_levels_takes_no_more_steps_than_it_has() -> None:
     few = tiny_ddim(levels=4, low_levels=0)
     assert len(few.backend.stages(few.sample([0]), None)) == 4
     assert few.draft == Sampler(4)
-    assert tiny_ddim().backend.samplers == {"draft": Sampler(8), "final": Sampler(50)}
+    assert tiny_ddim().backend.samplers == {"draft": Sampler(6), "final": Sampler(50)}
 
 
 def test_a_model_comes_back_as_it_was_written(tmp_path: Path) -> None:
