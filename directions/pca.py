@@ -115,7 +115,7 @@ class PCA:
         parts, alignment = aligned(parts)
         ratios = torch.stack([(part.variances / part.total)[: len(part.directions)] for part in parts])
         means = ratios.mean(0).tolist()
-        options = {**asdict(self), "sampler": asdict(generator.sampler) if generator.sampler else None}
+        options = {**asdict(self), "sampler": generator.sampler.to_json() if generator.sampler else None}
         knobs = {}
         for index in range(len(means)):
             scores = {"explained_variance_ratio": means[index]}

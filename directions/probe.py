@@ -155,7 +155,7 @@ class Probe:
 
     def _options(self, table: "_Table", generator: Generator) -> dict[str, Any]:
         options = {each.name: getattr(self, each.name) for each in fields(self)}
-        walked = {"sampler": asdict(generator.sampler) if generator.sampler else None, "at": list(self.at)}
+        walked = {"sampler": generator.sampler.to_json() if generator.sampler else None, "at": list(self.at)}
         condition = dict(self.condition) if self.condition else None
         return {**options, **walked, "source": table.source, "condition": condition}
 

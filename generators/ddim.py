@@ -244,18 +244,18 @@ class DDIM:
         """Return the stepper of a sampler, by default the final one: 50 evenly spread steps.
 
         Raises:
-            BadInput: the steps are not 1 to the number of levels, or eta is not 0 to 1.
+            BadInput: the steps are not 1 to the number of levels, or levels are listed that there are not.
         """
         sampler = sampler or self.samplers["final"]
-        leading = sampler.spacing == "leading"
-        levels = Levels.spread(
-            len(self.schedule),
-            sampler.steps,
-            sampler.spacing,
-            offset=self.config.schedule.get("steps_offset", 0) if leading else 0,
-            low_levels=self.config.low_levels,
-        )
-        return Stepper(self.schedule, levels, self.prediction, sampler.eta)
+        return Stepper(self.schedule, self._levels(sampler), self.prediction, sampler.eta)
+
+    def _levels(self, sampler: Sampler) -> Levels:
+        """Return the levels that a sampler visits: just those it lists, where it lists any."""
+        count = len(self.schedule)
+        if sampler.spacing == "custom":
+            return Levels((CLEAN, *sampler.levels), count)
+        offset = self.config.schedule.get("steps_offset", 0) if sampler.spacing == "leading" else 0
+        return Levels.spread(count, sampler.steps, sampler.spacing, offset=offset, low_levels=self.config.low_levels)
 
     def stages(self, latent: Latent, sampler: Sampler | None = None) -> Sequence[Stage]:
         """Return one stage a step, its interval in 1 − t / T."""

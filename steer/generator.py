@@ -213,7 +213,7 @@ class Generator:
             if name not in (own := options_of(backend)):
                 raise UnknownName(f"option of inversion by '{self.name}'", name, own)
         entries = {name: entry for name, (entry,) in asked.items()}
-        settings = {"condition": entries, "sampler": vars(sampler) if sampler else None, **options}
+        settings = {"condition": entries, "sampler": sampler.to_json() if sampler else None, **options}
         known = Source(prepared.png, settings).digest
         if known in self._inversions:
             return self._inversions[known]
@@ -221,7 +221,7 @@ class Generator:
         found = backend.invert(
             prepared.picture.to(self.device), condition=asked, sampler=sampler, progress=progress, **options
         )
-        used = {**settings, "sampler": vars(found.sampler) if found.sampler else None, **found.settings}
+        used = {**settings, "sampler": found.sampler.to_json() if found.sampler else None, **found.settings}
         inversion = self._inversion(prepared, Source(prepared.png, used), found, perf_counter() - start)
         self._remember(known, inversion)
         return inversion

@@ -72,7 +72,7 @@ class Recipe(Record):
             generator=generator.name,
             fingerprint=generator.fingerprint,
             scene=Scene.of(latent, steering.turns if steering else ()),
-            sampler=vars(walked) if (walked := generator.sampler_of(latent, sampler)) else None,
+            sampler=walked.to_json() if (walked := generator.sampler_of(latent, sampler)) else None,
             chunk=chunk,
             layout=layout or Layout(),
         )
@@ -113,7 +113,7 @@ class Recipe(Record):
             generator=walk.generator.name,
             fingerprint=walk.generator.fingerprint,
             walk=record,
-            sampler=vars(walked) if (walked := walk.sampler or walk.generator.sampler) else None,
+            sampler=walked.to_json() if (walked := walk.sampler or walk.generator.sampler) else None,
             layout=layout or Layout(),
         )
 

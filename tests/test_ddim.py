@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from tiny_diffusion import V, network, tiny_ddim, write_unconditional
+from tiny_diffusion import V, config, network, tiny_ddim, write_unconditional
 from torch import Tensor
 
 import steer
@@ -311,6 +311,29 @@ def test_a_sampler_that_cannot_be_is_refused(generator: Generator) -> None:
     for wrong in ({"steps": 0}, {"steps": -3}, {"eta": 1.5}, {"eta": math.nan}):
         with pytest.raises(BadInput):
             Sampler(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_sampler_steps_at_the_levels_it_lists(generator: Generator) -> None:
+    latent, listed = generator.sample([0, 1]), Sampler.at([19, 249, 499, 999])
+    names = [stage.name for stage in generator.backend.stages(latent, listed)]
+    assert names == [f"noise level {t}" for t in (999, 499, 249, 19)]
+    bare = Generator(DDIM(network(), config(low_levels=0)), name="bare")
+    evenly = Sampler.at([249, 499, 749, 999])
+    with torch.no_grad():
+        assert bare.decode(latent, sampler=evenly).equal(bare.decode(latent, sampler=Sampler(4)))
+    assert Sampler(**json.loads(json.dumps(listed.to_json()))) == listed
+    assert Sampler(4).to_json() == {"steps": 4, "spacing": "trailing", "eta": 0.0}
+
+
+@pytest.mark.parametrize("levels", [[], [5, 5], [7, 3], [-1, 4]])
+def test_levels_that_do_not_rise_are_refused(levels: list[int]) -> None:
+    with pytest.raises(BadInput):
+        Sampler.at(levels)
+
+
+def test_levels_beyond_those_of_the_model_are_refused(generator: Generator) -> None:
+    with pytest.raises(BadInput, match="at most 999"):
+        generator.decode(generator.sample([0]), sampler=Sampler.at([10, 1000]))
 
 
 def test_a_model_of_few_levels_takes_no_more_steps_than_it_has() -> None:

@@ -64,7 +64,7 @@ def test_it_learns_to_predict() -> None:
 
 def test_a_batch_has_the_shares_it_promises_of_captions_and_drawings() -> None:
     trainer = Trainer(replace(SMALL, batch=400, no_caption=0.25, no_drawing=0.5, part_caption=0.0), discs())
-    _, captions, drawing = trainer._batch()
+    _, captions, drawing = trainer._batch(400)
     assert drawing is not None
     assert abs(captions.count("") / 400 - 0.25) < 0.1
     kinds = drawing[:, 3, 0, 0]

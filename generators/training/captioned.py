@@ -10,6 +10,7 @@ from torch import Tensor
 
 from steer.errors import BadInput
 from steer.generators.diffusion.words import Vocabulary
+from steer.generators.training.own_ways import Nearest
 from steer.generators.training.pictures import read_folder
 from steer.generators.training.run import AVIARY, Progress
 
@@ -31,6 +32,7 @@ class Captioned:
         drawings: by kind, drawings of the first rows, (drawn, 3, height, width) uint8.
         meanings: what captions are about, as numbers of mean 0 and deviation 1, (count, meanings); None where
             captions are just names.
+        nearest: what tells the true picture next to any; None where it is not known which pictures are true.
     """
 
     images: Tensor
@@ -38,6 +40,7 @@ class Captioned:
     vocabulary: Vocabulary
     drawings: Mapping[str, Tensor] = field(default_factory=dict)
     meanings: Tensor | None = None
+    nearest: Nearest | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -89,7 +92,31 @@ def captioned(
     rng = torch.Generator().manual_seed(0)
     words = Vocabulary.of(caption(table[row % pictures], rng) for row in range(SAMPLED))
     meanings = as_meanings(birds.factors)
-    return Captioned(birds.pictures, lambda row, rng: caption(table[row], rng), words, drawn_birds, meanings)
+    return Captioned(
+        birds.pictures,
+        lambda row, rng: caption(table[row], rng),
+        words,
+        drawn_birds,
+        meanings,
+        nearest_bird(resolution),
+    )
+
+
+def nearest_bird(resolution: int) -> Nearest | None:
+    """Return what draws a picture back as the critic reads it; None at resolutions that it does not read."""
+    from steer.generators.aviary.render_back import SIZE, render_back
+    from steer.generators.aviary.renderer import render_all
+    from steer.generators.shipped_models import aviary_critic
+
+    if resolution != SIZE:
+        return None
+    critic = aviary_critic().network
+
+    def nearest(pictures: Tensor) -> tuple[Tensor, Tensor]:
+        back = render_back(pictures, critic)
+        return back.rendered, render_all(back.factors, SIZE).mask
+
+    return nearest
 
 
 def as_meanings(factors: Mapping[str, Tensor]) -> Tensor:

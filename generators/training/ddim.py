@@ -31,11 +31,10 @@ from steer.generators.diffusion.network import (
 from steer.generators.diffusion.schedule import Levels, Schedule
 from steer.generators.diffusion.stepper import Denoiser, Stepper, sample
 from steer.generators.training.captioned import Captioned, captioned, part_of
+from steer.generators.training.own_ways import OwnWays, Told, uneven_levels
+from steer.generators.training.pictures import focus
 from steer.generators.training.run import AVIARY, CHECKPOINT, Progress, keep_running, share_done, tile
 from steer.generators.training.words_first import learn_words, misunderstood, new_reading
-
-SIDE = 32
-"""Height and width at which the U-Net works at most; larger pictures are folded into channels."""
 
 SHEET_STEPS, SHEET_GUIDANCE = 12, 2.0
 
@@ -50,6 +49,8 @@ class DDIMTraining:
         data_seed: which ones.
         drawn: of how many of them there are a sketch and a layout.
         resolution: height and width, in pixels; a power of two from 16 up.
+        side: height and width at which the U-Net works at most; larger pictures are folded into channels.
+        mirrored: whether half of the pictures are shown mirrored, where nothing that is said of them names a side.
         channels: channels of the U-Net from its outer level to its bottleneck.
         levels: how many noise levels there are.
         batch: pictures a step.
@@ -69,6 +70,12 @@ class DDIMTraining:
         blindfold: share of the pictures whose decoder is told their coarse half by the bottleneck alone.
         word_steps: steps in which captions are learnt before pictures are, where the data say what they mean.
         word_weight: how much it counts afterwards that captions are still understood, against the pictures' 1.
+        own_from: fraction of the run after which it learns from its own ways too, where the data tell the true picture
+            next to any; see `steer.generators.training.own_ways`.
+        own_share: share of the pictures that are states on own ways then.
+        own_ways: how many of these are kept.
+        own_steps: steps of a way.
+        own_every: steps between two batches of new ways.
         checkpoint_minutes: minutes between checkpoints.
         sheet_steps: steps between sample sheets.
         measure_steps: steps between measurements of how well captions are obeyed.
@@ -79,6 +86,8 @@ class DDIMTraining:
     data_seed: int = 0
     drawn: int = 8_000
     resolution: int = 64
+    side: int = 32
+    mirrored: bool = False
     channels: tuple[int, ...] = (48, 64, 128, 160)
     levels: int = 1000
     batch: int = 32
@@ -98,6 +107,11 @@ class DDIMTraining:
     blindfold: float = 0.25
     word_steps: int = 1_000
     word_weight: float = 0.05
+    own_from: float = 0.7
+    own_share: float = 0.5
+    own_ways: int = 1_024
+    own_steps: int = 12
+    own_every: int = 10
     checkpoint_minutes: float = 5.0
     sheet_steps: int = 500
     measure_steps: int = 2_000
@@ -108,7 +122,7 @@ class DDIMTraining:
         Raises:
             BadInput: resolution and channels do not fit.
         """
-        fold = max(1, self.resolution // SIDE)
+        fold = max(1, self.resolution // self.side)
         side, depth = self.resolution // fold, len(self.channels)
         if self.resolution < 16 or self.resolution & (self.resolution - 1) or depth < 2 or side < 2**depth:
             raise BadInput(
@@ -149,6 +163,41 @@ class DDIMTraining:
         )
 
 
+@dataclass(frozen=True)
+class _Lesson:
+    """States, and what is to be predicted of them.
+
+    Attributes:
+        x: noisy pictures, (batch, 3, height, width).
+        level: their noise levels, (batch,).
+        aim: v, of the pictures' shape.
+        weight: how much each pixel counts, (batch, 1, height, width).
+        captions: what the network is told, "" for nothing.
+        drawing: what it is shown, (batch, 4, height, width); None where the data have no drawings.
+    """
+
+    x: Tensor
+    level: Tensor
+    aim: Tensor
+    weight: Tensor
+    captions: list[str]
+    drawing: Tensor | None
+
+    def joined(self, other: "_Lesson") -> "_Lesson":
+        """Return both as one."""
+        drawing = None
+        if self.drawing is not None and other.drawing is not None:
+            drawing = torch.cat([self.drawing, other.drawing])
+        return _Lesson(
+            x=torch.cat([self.x, other.x]),
+            level=torch.cat([self.level, other.level]),
+            aim=torch.cat([self.aim, other.aim]),
+            weight=torch.cat([self.weight, other.weight]),
+            captions=self.captions + other.captions,
+            drawing=drawing,
+        )
+
+
 class Trainer:
     """Everything that changes during a run.
 
@@ -180,6 +229,7 @@ class Trainer:
         self.reading = None if meanings is None else new_reading(self.network, meanings).to(self.device)
         learning = [each for module in self.networks.values() for each in module.parameters() if each.requires_grad]
         self.optimiser = torch.optim.AdamW(learning, config.learning_rate, (0.9, 0.99), weight_decay=0.0, fused=True)
+        self.own_ways: OwnWays | None = None
         self.step_number, self.seconds, self.steps_here = 0, 0.0, 0
 
     @property
@@ -199,28 +249,102 @@ class Trainer:
         return self.reading is not None and self.config.word_steps > 0
 
     def step(self) -> dict[str, float]:
-        """Make one step, and return the loss: over all levels, and over the quarters from clean to noise."""
+        """Make one step, and return the loss: over all levels, over the quarters from clean to noise, on own ways."""
         self._schedule()
-        rows, captions, drawing = self._batch()
-        images = _unit(self.data.images[rows]).to(self.device)
-        level = self._levels(len(images))
-        noise = torch.randn(images.shape, generator=self.rng).to(self.device)
-        r, n = (each[level, None, None, None].sqrt() for each in (self.alpha_bars, 1 - self.alpha_bars))
-        blind = (torch.rand(len(images), generator=self.rng) < self.config.blindfold).to(self.device)
+        ways = self._ways()
+        own = 0 if ways is None else round(self.config.own_share * self.config.batch)
+        rows, lesson = self._lesson(self.config.batch - own)
+        count = len(rows)
+        if ways is not None:
+            lesson = lesson.joined(self._lesson_of(ways.some(own, self.rng)))
+        blind = (torch.rand(len(lesson.x), generator=self.rng) < self.config.blindfold).to(self.device)
         with self._precision(), blindfolded(self.network, blind):
-            prompt = self.network.read(captions)
-            predicted = self.network(r * images + n * noise, level, prompt, drawing).float()
-        missed = (predicted - (r * noise - n * images)).square().mean((1, 2, 3))
-        loss = missed.mean()
+            prompt = self.network.read(lesson.captions)
+            predicted = self.network(lesson.x, lesson.level, prompt, lesson.drawing).float()
+        missed = (lesson.weight * (predicted - lesson.aim).square()).mean((1, 2, 3))
+        heard = None if prompt is None else prompt[:count]
         self.optimiser.zero_grad()
-        (loss + self.config.word_weight * self._misunderstood(prompt, rows)).backward()
+        (missed.mean() + self.config.word_weight * self._misunderstood(heard, rows)).backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimiser.step()
         self._follow()
         self.step_number, self.steps_here = self.step_number + 1, self.steps_here + 1
-        quarter = level * 4 // self.config.levels
-        parts = {f"missed_{each + 1}": float(missed.detach()[quarter == each].mean()) for each in quarter.unique()}
-        return {"loss": float(loss.detach()), **parts}
+        seen, strayed = missed.detach().split([count, own])
+        quarter = lesson.level[:count] * 4 // self.config.levels
+        parts = {f"missed_{each + 1}": float(seen[quarter == each].mean()) for each in quarter.unique()}
+        return {"loss": float(seen.mean()), **parts, **({"own": float(strayed.mean())} if own else {})}
+
+    def _lesson(self, count: int) -> tuple[Tensor, "_Lesson"]:
+        """Draw rows of the data, (count,), and add noise to their pictures."""
+        rows, captions, drawing = self._batch(count)
+        images, level = self._images(rows), self._levels(count)
+        noise = torch.randn(images.shape, generator=self.rng).to(self.device)
+        r, n = self._roots(level)
+        return rows, _Lesson(
+            x=r * images + n * noise,
+            level=level,
+            aim=r * noise - n * images,
+            weight=torch.ones_like(images[:, :1]),
+            captions=captions,
+            drawing=drawing,
+        )
+
+    def _lesson_of(self, told: Told) -> "_Lesson":
+        """Return what is to be learnt from states on own ways: v that leads from each to the true picture."""
+        x, level, truth = told.states.to(self.device), told.levels.to(self.device), _unit(told.truth).to(self.device)
+        r, n = self._roots(level)
+        # Levels are met evenly on ways; `_levels` says how much each matters.
+        matters = (self.config.largest_weight * n.square()).clamp(max=1)
+        unheard = torch.rand(len(x), generator=self.rng) < self.config.no_caption
+        return _Lesson(
+            x=x,
+            level=level,
+            aim=(r * x - truth) / n,
+            weight=matters * focus(told.masks.float() / 255).to(self.device),
+            captions=["" if dropped else each for dropped, each in zip(unheard.tolist(), told.captions, strict=True)],
+            drawing=self._blank(len(x)),
+        )
+
+    def _roots(self, level: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the parts of picture and noise in states at levels, (batch, 1, 1, 1) each."""
+        alpha_bars = self.alpha_bars[level, None, None, None]
+        return alpha_bars.sqrt(), (1 - alpha_bars).sqrt()
+
+    def _ways(self) -> OwnWays | None:
+        """Return the store of own ways where it is time to learn from them, with new ones in it every now and then."""
+        config = self.config
+        if self.data.nearest is None or self.done < config.own_from or not config.own_share:
+            return None
+        if self.own_ways is None:
+            self.own_ways = OwnWays(config.own_ways, config.own_steps, config.resolution, self.data.nearest)
+            for _ in range(max(1, config.own_ways // (4 * config.batch))):
+                self._go()
+        elif self.step_number % config.own_every == 0:
+            self._go()
+        return self.own_ways
+
+    @torch.no_grad()
+    def _go(self) -> None:
+        """Go a batch of own ways, half of them unasked."""
+        config = self.config
+        assert self.own_ways is not None, "there is a store to put them into"
+        shape = (config.batch // 2, 3, config.resolution, config.resolution)
+        rows = torch.randint(len(self.data), (shape[0],), generator=self.rng).tolist()
+        asked = [self.data.describe(row, self.rng) for row in rows]
+        for captions, guidance in ((asked, SHEET_GUIDANCE), ([""] * len(asked), 1.0)):
+            levels = uneven_levels(config.levels, config.own_steps, self.rng)
+            noise = torch.randn(shape, generator=self.rng).to(self.device)
+            with self._precision():
+                denoiser = self.denoiser(captions, self._blank(len(captions)), guidance)
+                self.own_ways.go(denoiser, noise, captions, Stepper(self.schedule, levels, "v"))
+
+    def _images(self, rows: Tensor) -> Tensor:
+        """Return the pictures of rows in [-1, 1], half of them mirrored where that changes nothing that is said."""
+        images = self.data.images[rows]
+        if self.config.mirrored:
+            turned = torch.rand(len(rows), generator=self.rng) < 0.5
+            images = torch.where(turned[:, None, None, None], images.flip(3), images)
+        return _unit(images).to(self.device)
 
     def learn_words(self, progress: Progress | None = None) -> None:
         """Learn what captions mean, where the data say it, before any step is made."""
@@ -257,19 +381,19 @@ class Trainer:
         places = (torch.randperm(count, generator=self.rng) + torch.rand(count, generator=self.rng)) / count
         return torch.searchsorted(chances, places.to(self.device) * chances[-1]).clamp(max=self.config.levels - 1)
 
-    def _batch(self) -> tuple[Tensor, list[str], Tensor | None]:
+    def _batch(self, count: int) -> tuple[Tensor, list[str], Tensor | None]:
         """Draw rows of the data, captions of them ("" for none), and what is shown of their drawings."""
         config, data, rng = self.config, self.data, self.rng
-        shown = torch.rand(config.batch, generator=rng) >= config.no_drawing if data.drawn else torch.zeros(0).bool()
-        rows = torch.randint(len(data), (config.batch,), generator=rng)
+        shown = torch.rand(count, generator=rng) >= config.no_drawing if data.drawn else torch.zeros(0).bool()
+        rows = torch.randint(len(data), (count,), generator=rng)
         if data.drawn:
             rows = torch.where(shown, rows % data.drawn, rows)
         captions = [self._caption(row) for row in rows.tolist()]
         drawing = None
         if data.drawn:
             kinds = list(data.drawings)
-            kind = torch.randint(len(kinds), (config.batch,), generator=rng)
-            drawing = torch.zeros(config.batch, DRAWING_PLANES, *data.images.shape[2:])
+            kind = torch.randint(len(kinds), (count,), generator=rng)
+            drawing = torch.zeros(count, DRAWING_PLANES, *data.images.shape[2:])
             for number, name in enumerate(kinds):
                 these = shown & (kind == number)
                 drawing[these] = as_drawing(data.drawings[name][rows[these]].float() / 255, name)
@@ -299,6 +423,11 @@ class Trainer:
         decay = min((1 + self.step_number) / (10 + self.step_number), 1 - 1 / self.config.memory)
         torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - decay)
 
+    def _blank(self, count: int) -> Tensor | None:
+        """Return what a network is shown where there is no drawing; None where the data have none at all."""
+        shape = (count, DRAWING_PLANES, self.config.resolution, self.config.resolution)
+        return torch.zeros(shape, device=self.device) if self.data.drawings else None
+
     def denoiser(self, captions: Sequence[str], drawing: Tensor | None, guidance: float) -> Denoiser:
         """Return the averaged network with captions, drawings and guidance put in."""
         prompt, none = self.average.read(captions), self.average.read([""] * len(captions))
@@ -320,9 +449,7 @@ class Trainer:
         stepper = Stepper(self.schedule, Levels.spread(self.config.levels, SHEET_STEPS), "v")
         shape = (len(captions), 3, self.config.resolution, self.config.resolution)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(self.device)
-        if self.data.drawings and drawing is None:
-            drawing = torch.zeros(len(captions), DRAWING_PLANES, *shape[2:])
-        shown = None if drawing is None else drawing.to(self.device)
+        shown = self._blank(len(captions)) if drawing is None else drawing.to(self.device)
         x = sample(self.denoiser(captions, shown, guidance), noise, stepper)
         return ((x.cpu() + 1) / 2).clamp(0, 1)
 
@@ -430,6 +557,7 @@ v on the cosine schedule with {levels} noise levels, told words by a text encode
 - {no_caption:.0%} of the pictures came without a caption and {no_drawing:.0%} without a drawing, so that it also draws
   unasked, and guidance can tell both apart; {part_caption:.0%} of the captions were cut short.
 - {schooling}
+- {corrected}
 - In {blindfold:.0%} of the pictures the decoder was shown only fine detail by the encoder, and was told the rest by the
   bottleneck, so that knobs in there have something to turn.
 - `weights.safetensors`: the running average of the network, float16.
@@ -441,6 +569,13 @@ SCHOOLED = (
     "heading and so on; and rehearsed in every step after."
 )
 UNSCHOOLED = "What captions mean was learnt with the pictures."
+
+CORRECTED = (
+    "In the last part of the run ({own_from:.0%} on) {own_share:.0%} of what it learnt from were states that its own steps "
+    "had led through, each with the true picture next to where they ended: the bird there as the critic reads it, drawn "
+    "by the renderer."
+)
+UNCORRECTED = "It learnt from pictures with noise alone, not from where its own steps lead."
 
 
 def export(trainer: Trainer, folder: Path) -> Path:
@@ -487,6 +622,9 @@ def export(trainer: Trainer, folder: Path) -> Path:
         no_drawing=config.no_drawing,
         part_caption=config.part_caption,
         blindfold=config.blindfold,
+        corrected=CORRECTED.format(own_from=config.own_from, own_share=config.own_share)
+        if trainer.own_ways is not None
+        else UNCORRECTED,
         schooling=SCHOOLED.format(steps=config.word_steps) if trainer.schooled else UNSCHOOLED,
     )
     write_text(folder / "README.md", card)
