@@ -19,7 +19,7 @@ class Sampler:
         steps: number of steps, from 1 up.
         spacing: how the steps are spread over the noise levels; "custom" where ``levels`` lists them.
         eta: fresh noise per step, 0 (none, deterministic) to 1.
-        levels: the noise levels to step at, rising, for a sampler made by `Sampler.at`; kept as a tuple, empty for all others.
+        levels: the noise levels to step at, rising, for a sampler made by `Sampler.at`; a tuple, empty for all others.
     """
 
     steps: int = 50

@@ -571,9 +571,9 @@ SCHOOLED = (
 UNSCHOOLED = "What captions mean was learnt with the pictures."
 
 CORRECTED = (
-    "In the last part of the run ({own_from:.0%} on) {own_share:.0%} of what it learnt from were states that its own steps "
-    "had led through, each with the true picture next to where they ended: the bird there as the critic reads it, drawn "
-    "by the renderer."
+    "After {own_from:.0%} of the run {own_share:.0%} of what it learnt from were states that its own steps had led "
+    "through, each with the true picture next to where they ended: the bird there as the critic reads it, drawn by the "
+    "renderer."
 )
 UNCORRECTED = "It learnt from pictures with noise alone, not from where its own steps lead."
 
