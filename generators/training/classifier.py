@@ -229,8 +229,8 @@ Tells {count} classes of pictures apart, and lends its features to measurements 
 - **Network**: residual, {parameters:,} parameters, looks at {resolution}×{resolution} pixels; batch norms folded;
   stored in float16.
 - **Data**: {training:,} pictures of the folder that `--data` names, mirrored and shifted at random. Nothing else.
-- **Trained by** `steer train classifier --data FOLDER --epochs {epochs} --seed {seed}`{others} in {minutes:.0f} minutes
-  on {device}.
+- **Trained by** `steer train classifier --data FOLDER{others} --epochs {epochs} --seed {seed}`
+  in {minutes:.0f} minutes on {device}.
 - **Held out**: {held_out:,} pictures{which}, of which it names {accuracy:.1%}.
 - **Licence**: the weights are Apache-2.0, like the project; the pictures are not part of it.
 
@@ -260,10 +260,10 @@ def _card(trainer: Trainer, chances: Tensor) -> str:
         training=len(trainer.data.images),
         epochs=config.epochs,
         seed=config.seed,
-        others="" if config.held_out is None else " `--held-out OTHERS`",
+        others="" if config.held_out is None else " --held-out OTHERS",
         which=", every tenth of the folder" if config.held_out is None else " of the folder that `--held-out` names",
         minutes=trainer.seconds / 60,
-        device="one GPU" if best_device(config.device).type == "cuda" else f"{config.threads} CPU threads",
+        device="one GPU" if best_device(config.device).type == "cuda" else f"CPU, threads: {config.threads}",
         held_out=len(trainer.others.images),
         accuracy=trainer.network.accuracy,
         rows="\n".join(rows),
