@@ -162,7 +162,7 @@ class Probe:
     def _table(self, generator: Generator, names: tuple[str, ...], progress: Progress | None) -> "_Table":
         """Draw the samples and label them, by whatever the source is."""
         source = self.source if self.source is not None else labeller(generator)
-        if isinstance(source, str) and source in registered("attributes"):
+        if isinstance(source, str) and (source in registered("attributes") or Path(source).is_dir()):
             source = load_measurer(source)
         first = FIRST_SEED + 10_000_000 * self.seed
         seeds: Sequence[int] = range(first, first + self.samples)

@@ -4,17 +4,19 @@ After Song et al. (2021), arXiv 2010.02502, section 5.4: a picture becomes a lat
 is shown against the number of steps. What comes back is drawn from the latent alone, without the anchor.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from steer.backend import Sampler
-from steer.errors import BadInput
+from steer.errors import BadInput, UnknownName
 from steer.generator import Generator
-from steer.inversion import Inversion, Invertible
+from steer.generators.training.pictures import read_folder
+from steer.inversion import Inversion, Invertible, Report
 from steer.knob import LinearKnob
 from steer.pictures import to_images
 from steer.prepare import prepare
@@ -29,6 +31,9 @@ PICTURES, MORE_PICTURES = 6, 24
 
 FIRST_SEED = 4_000_000
 """Seeds that nothing was trained on or found with."""
+
+PUBLISHED = {10: 0.014, 20: 0.0065, 50: 0.0023, 100: 0.0009, 200: 0.0004, 500: 0.0001, 1000: 0.0001}
+"""Table 2 of the paper: mean squared error over all values, by steps; a model of CIFAR-10 on its test set."""
 
 SMALL = 1e-3
 """A turn so small, in sigmas, that it must hardly show."""
@@ -72,23 +77,26 @@ class Reconstruction:
     Attributes:
         rows: the ways, each at every number of steps, on every kind of picture.
         zero_turn_bit_exact: whether every picture, inverted by the best way, is drawn again as it was given, to the
-            last of 8 bits, where nothing is turned.
+            last of 8 bits, where nothing is turned; of photographs that were given, the first six.
         small_turn_change: the largest change of a pixel in [0, 1] where these pictures are turned by a thousandth of a
             sigma along a random direction of the dice.
+        given: whether the photographs were given, so that the published errors stand beside.
     """
 
     rows: tuple[Row, ...]
     zero_turn_bit_exact: bool
     small_turn_change: float
+    given: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Return the table as JSON."""
-        return asdict(self)
+        """Return the table as JSON, with the published errors where photographs were given."""
+        return asdict(self) | ({"published_mse_cifar10": PUBLISHED} if self.given else {})
 
     def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         """Return headings and rows of text."""
         heading = ("method", "steps", "kind", "pictures", "mse", "mae median", "mae p90", "max", "calls/step")
-        return heading, [
+        published = ("published, CIFAR-10",) if self.given else ()
+        return (*heading, *published), [
             (
                 row.method,
                 "" if row.steps is None else f"{row.steps}",
@@ -96,6 +104,7 @@ class Reconstruction:
                 f"{row.pictures}",
                 *(f"{value:.1e}" for value in (row.mse, row.mae_median, row.mae_p90, row.max_error)),
                 f"{row.network_calls_per_step:.1f}",
+                *(f"{PUBLISHED[row.steps]:.1e}" if row.steps in PUBLISHED else "" for _ in published),
             )
             for row in self.rows
         ]
@@ -108,50 +117,78 @@ def photographs() -> list[Tensor]:
     return [torch.from_numpy(image.copy()).permute(2, 0, 1).float() / 255 for image in load_sample_images().images]
 
 
+def read_photographs(folder: Path, count: int, generator: Generator) -> list[Tensor]:
+    """Read photographs to invert from a folder with a sub-folder per class: so many, evenly from all.
+
+    Raises:
+        BadInput: there are none, or fewer.
+    """
+    found = read_folder(folder, generator.backend.picture_size[0]).images
+    if not 1 <= count <= len(found):
+        raise BadInput(f"'{folder}' has {len(found)} pictures; take 1 to {len(found)} of them, not {count}")
+    return list(found[torch.linspace(0, len(found) - 1, count).round().long()].float() / 255)
+
+
 def measure_reconstruction(
-    generator: Generator, *, full: bool = False, steps: Sequence[int] | None = None, progress: Progress | None = None
+    generator: Generator,
+    *,
+    pictures: Sequence[Tensor] | None = None,
+    full: bool = False,
+    steps: Sequence[int] | None = None,
+    methods: Sequence[str] | None = None,
+    progress: Progress | None = None,
 ) -> Reconstruction:
     """Invert pictures of the generator's own world, and photographs, in every way that its backend offers.
 
     Args:
         generator: the generator.
+        pictures: photographs to invert instead, (3, height, width) in [0, 1] each.
         full: take 24 pictures and up to 1000 steps instead of 6 and up to 100.
         steps: numbers of steps instead of these, for generators that have a choice of them.
+        methods: ways of inverting instead of all that there are.
         progress: called after every picture.
 
     Raises:
         BadInput: the generator cannot invert, or has no choice of steps.
+        UnknownName: it has no such way of inverting.
     """
     backend = generator.backend
     if not isinstance(backend, Invertible):
         raise BadInput(f"'{generator.name}' cannot invert pictures, so there is nothing to measure")
-    kind, pictures = _pictures(generator, MORE_PICTURES if full else PICTURES)
-    kinds: dict[Kind, list[Tensor]] = {kind: pictures, "photo": photographs()}
+    ways = methods or list(backend.inversions)
+    for way in ways:
+        if way not in backend.inversions:
+            raise UnknownName("method of inversion", way, backend.inversions)
+    kinds: dict[Kind, Sequence[Tensor]]
+    if pictures is None:
+        kind, own = _pictures(generator, MORE_PICTURES if full else PICTURES)
+        kinds = {kind: own, "photo": photographs()}
+    else:
+        kinds = {"photo": pictures}
     if steps and not backend.samplers:
         raise BadInput(f"'{generator.name}' has no choice of steps; leave them out")
     counts: Sequence[int | None] = (steps or (MORE_STEPS if full else STEPS)) if backend.samplers else (None,)
-    total = len(backend.inversions) * len(counts) * sum(map(len, kinds.values()))
+    total = len(ways) * len(counts) * sum(map(len, kinds.values()))
     done = 0
 
-    def inverted(pictures: Sequence[Tensor], method: str, count: int | None) -> Iterator[Inversion]:
-        nonlocal done
-        for picture in pictures:
-            sampler = Sampler(count) if count is not None else None
-            yield generator.invert(picture, sampler=sampler, **backend.inversions[method])
-            done += 1
-            if progress is not None:
-                progress(done, total)
-
     rows, exact, changed = [], True, 0.0
-    for method in backend.inversions:
+    for method in ways:
         for count in counts:
-            for kind, pictures in kinds.items():
-                found = list(inverted(pictures, method, count))
-                rows.append(_row(method, count, kind, generator, found))
-                if method == list(backend.inversions)[-1]:
-                    exact = exact and all(_comes_back(generator, inversion) for inversion in found)
-                    changed = max([changed, *(_changed(generator, inversion) for inversion in found)])
-    return Reconstruction(tuple(rows), exact, changed)
+            sampler = Sampler(count) if count is not None else None
+            for each, originals in kinds.items():
+                reports, calls = [], []
+                for number, picture in enumerate(originals):
+                    found = generator.invert(picture, sampler=sampler, **backend.inversions[method])
+                    reports.append(found.report)
+                    calls.append(_calls_per_step(generator, found))
+                    if method == ways[-1] and (pictures is None or number < PICTURES):
+                        exact = exact and _comes_back(generator, found)
+                        changed = max(changed, _changed(generator, found))
+                    done += 1
+                    if progress is not None:
+                        progress(done, total)
+                rows.append(_row(method, count, each, reports, calls))
+    return Reconstruction(tuple(rows), exact, changed, given=pictures is not None)
 
 
 def _pictures(generator: Generator, count: int) -> tuple[Kind, list[Tensor]]:
@@ -164,24 +201,23 @@ def _pictures(generator: Generator, count: int) -> tuple[Kind, list[Tensor]]:
     return kind, [prepare(picture, generator.backend.picture_size).picture for picture in pictures.cpu()]
 
 
-def _row(method: str, steps: int | None, kind: Kind, generator: Generator, found: Sequence[Inversion]) -> Row:
-    with torch.no_grad():
-        returned = torch.cat(
-            [generator.decode(each.latent.without_anchor(), sampler=each.sampler).cpu() for each in found]
-        )
-    missed = (returned - torch.cat([each.report.prepared.picture for each in found])).abs().double()
-    per_picture = missed.mean((1, 2, 3))
-    stages = len(generator.backend.stages(found[0].latent, found[0].sampler)) if steps is not None else 1
+def _calls_per_step(generator: Generator, inversion: Inversion) -> float:
+    stages = generator.backend.stages(inversion.latent, inversion.sampler) if inversion.sampler is not None else [None]
+    return inversion.report.calls / len(stages)
+
+
+def _row(method: str, steps: int | None, kind: Kind, reports: Sequence[Report], calls: Sequence[float]) -> Row:
+    errors = torch.tensor([each.error for each in reports], dtype=torch.float64)
     return Row(
         method=method,
         steps=steps,
         kind=kind,
-        mse=float(missed.square().mean()),
-        mae_median=float(per_picture.median()),
-        mae_p90=float(per_picture.quantile(0.9)),
-        max_error=float(missed.max()),
-        network_calls_per_step=sum(each.report.calls for each in found) / len(found) / stages,
-        pictures=len(found),
+        mse=sum(10 ** (-each.psnr / 10) for each in reports) / len(reports),
+        mae_median=float(errors.median()),
+        mae_p90=float(errors.quantile(0.9)),
+        max_error=max(each.largest_error for each in reports),
+        network_calls_per_step=sum(calls) / len(calls),
+        pictures=len(reports),
     )
 
 

@@ -64,10 +64,11 @@ def list_finders() -> list[Registered]:
 
 
 def list_attributes() -> list[dict[str, Any]]:
-    """List every attribute of every installed measurer, as JSON-able objects with a ``name``."""
+    """List every attribute of every installed measurer that comes with its weights, as JSON-able objects."""
     return [
         {"measurer": entry, **asdict(attribute)}
         for entry in registered("attributes")
+        if not needs_folder(entry, "attributes")
         for attribute in load_measurer(entry).attributes.values()
     ]
 
@@ -122,30 +123,30 @@ def load_generator(name_or_folder: str | Path, device: str = "auto") -> Generato
     return Generator(loader(where), name=called, device=_device(device))
 
 
-def needs_folder(name: str) -> bool:
-    """Return whether a generator comes without weights, so that its loader takes a folder and never None.
+def needs_folder(name: str, group: Literal["generators", "attributes"] = "generators") -> bool:
+    """Return whether a generator or a measurer comes without weights, so that its loader takes a folder, never None.
 
     Raises:
-        UnknownName: there is no such generator.
+        UnknownName: there is no such generator or measurer.
     """
-    folder, *_ = signature(_load("generators", "generator", name)).parameters.values()
-    return folder.annotation is Path
+    loader = _load(group, "generator" if group == "generators" else "measurer", name)
+    return any(each.annotation is Path for each in signature(loader).parameters.values())
 
 
 def _kind_of(folder: Path) -> str:
-    foreign = foreign_kind(folder)
-    if foreign is not None:
-        return foreign
+    neither = "it has neither config.json, as 'steer train' writes it, nor model_index.json, as diffusers does"
+    return foreign_kind(folder) or _said_in(folder, "generator", neither)
+
+
+def _said_in(folder: Path, what: Literal["generator", "measurer"], lacking: str) -> str:
+    """Return which generator or measurer a folder's config.json names."""
     try:
-        return str(json.loads((folder / "config.json").read_text(encoding="utf-8"))["generator"])
+        return str(json.loads((folder / "config.json").read_text(encoding="utf-8"))[what])
     except FileNotFoundError as error:
-        raise BadInput(
-            f"the folder '{folder}' is no generator: it has neither config.json, as 'steer train' writes it, nor "
-            "model_index.json, as diffusers does"
-        ) from error
+        raise BadInput(f"the folder '{folder}' is no {what}: {lacking}") from error
     except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise BrokenFile(
-            f"'{folder / 'config.json'}' does not say which generator it is for ({error}); fetch or make it again"
+            f"'{folder / 'config.json'}' does not say which {what} it is for ({error}); fetch or make it again"
         ) from error
 
 
@@ -205,10 +206,24 @@ def find(finder: str | Finder, generator: Generator, *, progress: Progress | Non
 
 
 @cache
-def load_measurer(name: str) -> Measurer:
-    """Return a measurer by its registered name; loaded once."""
-    measurer: Measurer = _load("attributes", "measurer", name)()
-    return measurer
+def load_measurer(name_or_folder: str) -> Measurer:
+    """Return a measurer by its registered name, or from a folder that 'steer train classifier' filled; loaded once.
+
+    Raises:
+        UnknownName: there is neither such a name nor such a folder.
+        BadInput: the folder holds no measurer, or there is none without a folder.
+        BrokenFile: the folder's files are not usable.
+    """
+    folder, measurer = Path(name_or_folder), name_or_folder
+    if measurer not in registered("attributes"):
+        if not measurer or not folder.is_dir():
+            raise UnknownName("measurer", measurer, registered("attributes"), "or give the folder of a classifier")
+        measurer = _said_in(folder, "measurer", "it has no config.json, as 'steer train classifier' writes it")
+    elif needs_folder(measurer, "attributes"):
+        raise BadInput(f"'{measurer}' comes without weights; give the folder of one that was trained")
+    loader: Any = _load("attributes", "measurer", measurer)
+    found: Measurer = loader(folder) if needs_folder(measurer, "attributes") else loader()
+    return found
 
 
 def measure_attributes(images: Pictures, of: Generator) -> dict[str, Tensor]:

@@ -222,7 +222,7 @@ def test_version_and_help_come_without_torch_or_gradio_or_numpy():
 
 
 VERBS = ("list", "sample", "find", "knobs", "strip", "render", "walk", "film", "studio")
-GROUPS = ("measure knobs", "measure quality", "train biggan", "train measurer")
+GROUPS = ("measure knobs", "measure quality", "train biggan", "train classifier", "train measurer")
 
 
 @pytest.mark.parametrize("verb", [*VERBS, *GROUPS])
@@ -414,6 +414,7 @@ MISTAKES = {
     ),
     "seeds to count samples": (["measure", "knobs", "aviary", "--seeds", "64"], ["--count 64"]),
     "too few pictures to measure": (["measure", "quality", "aviary", "--count", "3"], ["at least 16"]),
+    "photographs without a classifier": (["measure", "quality", "aviary", "--data", "bare"], ["--features"]),
     "training option that is not there": (
         ["train", "measurer", "--out", "m", "--option", "epoch=3"],
         ["'epoch'", "'epochs'"],

@@ -11,9 +11,10 @@ import steer
 from steer.errors import BadInput
 from steer.generator import Generator
 from steer.generators.aviary.factors import FACTORS, sample_factors
-from steer.generators.aviary.quality import coverage, evenness, frechet, measure_quality
+from steer.generators.aviary.quality import coverage, evenness, measure_quality
 from steer.generators.aviary.render_back import mask_decibels, render_back
 from steer.generators.aviary.renderer import render, render_all
+from steer.generators.frechet import frechet
 
 BIRDS = 4
 ERRORS = {"hue": 4, "heading": -5, "tilt": 2, "size": 0.01, "x": -0.006, "y": 0.006, "light": 8}

@@ -1,7 +1,7 @@
 """`steer measure`: what knobs really do, how good and various pictures are, and how well they are inverted."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,10 @@ from steer.apps.commands.writing import (
 )
 from steer.errors import BadInput
 
+if TYPE_CHECKING:
+    from steer.generators.aviary.quality import Quality
+    from steer.generators.photographs import PhotographQuality
+
 measure = typer.Typer(help="Measure what knobs do, how good and various pictures are, how well they are inverted.")
 
 
@@ -37,7 +41,10 @@ def knobs_(
         Path | None, typer.Option("--csv", metavar="FILE", help="Also write every number with its interval: .csv")
     ] = None,
     by: Annotated[
-        str | None, typer.Option(metavar="NAME", help="What judges: a measurer of 'steer list attributes'.")
+        str | None,
+        typer.Option(
+            metavar="NAME|FOLDER", help="What judges: a measurer of 'steer list attributes', or a trained classifier."
+        ),
     ] = None,
     insist: typed.Insist = False,
     device: typed.Device = "auto",
@@ -190,26 +197,63 @@ def dial_(
 @measure.command("quality")
 def quality(
     generator: typed.GeneratorName,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Of photographs: those it was trained on, a sub-folder per class."),
+    ] = None,
+    held_out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Such photographs that nothing was trained on.")
+    ] = None,
+    features: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="A classifier of them, by 'steer train classifier'.")
+    ] = None,
     count: Annotated[int, typer.Option(metavar="N", help="Pictures to measure.")] = 512,
     seed: Annotated[int, typer.Option(metavar="N", help="First seed of the pictures.")] = 0,
     truncation: typed.Truncation = 1.0,
+    guidance: typed.Guidance = None,
+    steps: typed.Steps = None,
     figure: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also draw pictures beside what came back: .png, .jpg or .webp")
+        Path | None,
+        typer.Option(metavar="FILE", help="Also draw pictures beside what they are compared with: .png, .jpg or .webp"),
     ] = None,
     device: typed.Device = "auto",
     as_json: typed.Json = False,
 ) -> None:
-    """Measure pictures of birds: do they come back when their factors are drawn again, and is every factor there.
+    """Measure how good and various pictures are: birds by drawing them again, photographs beside others (--data).
 
     Example: steer measure quality aviary-biggan --figure quality.png
     """
-    from steer.generators.aviary.quality import measure_quality
     from steer.registry import load_generator
 
     check_out(figure, PICTURES)
+    if (data is None) != (features is None):
+        raise BadInput("photographs are measured with both --data and --features; birds of the aviary with neither")
     model = load_generator(generator, device)
-    with progress("drawing back") as report:
-        measured = measure_quality(model, count=count, seed=seed, truncation=truncation, progress=report)
+    model = model.with_sampler(read_sampler(steps, model))
+    measured: Quality | PhotographQuality
+    if data is None or features is None:
+        if held_out is not None or guidance is not None:
+            raise BadInput("--held-out and --guidance go with photographs; give --data and --features too")
+        from steer.generators.aviary.quality import measure_quality
+
+        with progress("drawing back") as report:
+            measured = measure_quality(model, count=count, seed=seed, truncation=truncation, progress=report)
+    else:
+        from steer.generators.classifier import Classifier
+        from steer.generators.photographs import measure_photographs
+
+        with progress("drawing") as report:
+            measured = measure_photographs(
+                model,
+                data,
+                Classifier.load(features),
+                held_out=held_out,
+                count=count,
+                seed=seed,
+                truncation=truncation,
+                condition={} if guidance is None else {"guidance": guidance},
+                progress=report,
+            )
     if as_json:
         say_json(measured.to_json())
     else:
@@ -217,15 +261,22 @@ def quality(
     if figure is not None:
         measured.figure(figure)
         if not as_json:
-            say_written(figure, "pictures, each beside what its measured factors draw")
+            say_written(figure, "pictures, each beside what it is compared with")
 
 
 @measure.command("inversion")
 def inversion(
     generator: typed.GeneratorName,
+    data: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Photographs to invert instead, a sub-folder per class.")
+    ] = None,
+    count: Annotated[int, typer.Option(metavar="N", help="How many of these, evenly from all.")] = 100,
     full: Annotated[bool, typer.Option("--full", help="24 pictures, up to 1000 steps; takes long.")] = False,
     steps: Annotated[
         list[int] | None, typer.Option(metavar="N", help="A number of steps to measure at; may be repeated.")
+    ] = None,
+    method: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A method to measure; may be repeated; by default all.")
     ] = None,
     device: typed.Device = "auto",
     as_json: typed.Json = False,
@@ -234,12 +285,15 @@ def inversion(
 
     Example: steer measure inversion aviary-biggan
     """
-    from steer.generators.reconstruction import measure_reconstruction
+    from steer.generators.reconstruction import measure_reconstruction, read_photographs
     from steer.registry import load_generator
 
     model = load_generator(generator, device)
+    pictures = None if data is None else read_photographs(data, count, model)
     with progress("inverting") as report:
-        measured = measure_reconstruction(model, full=full, steps=steps, progress=report)
+        measured = measure_reconstruction(
+            model, pictures=pictures, full=full, steps=steps, methods=method, progress=report
+        )
     if as_json:
         say_json(measured.to_json())
         return

@@ -97,6 +97,30 @@ def clip(
     say_written(model, "the scorer; its figures stand in its README.md")
 
 
+@train.command("classifier")
+def classifier(
+    out: Out,
+    data: Annotated[str, typer.Option(metavar="FOLDER", help="Pictures, a sub-folder per class.")],
+    held_out: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="Other such pictures to score on; without, every tenth is kept aside."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="What to call it.")] = None,
+    epochs: Annotated[int | None, typer.Option(metavar="N", help="Passes over the pictures.")] = None,
+    seed: Seed = None,
+    option: Options = None,
+) -> None:
+    """Train a network that tells the classes of pictures apart, to measure generators of such pictures by.
+
+    Example: steer train classifier --data cifar10/train --held-out cifar10/test --out runs/judge
+    """
+    from steer.generators.training.classifier import ClassifierTraining, train_classifier
+
+    named = {"data": data, "held_out": held_out, "name": name, "epochs": epochs, "seed": seed}
+    trained = _trained(ClassifierTraining, train_classifier, option, named, out)
+    say_written(out, f"the classifier; it names {trained.accuracy:.1%} of held-out pictures")
+
+
 @train.command("measurer")
 def measurer(
     out: Out,

@@ -10,12 +10,12 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from steer.errors import BadInput, BrokenFile
 from steer.files import atomic_path, read_tensors, write_text
 from steer.generators.aviary.factors import FACTORS
 from steer.generators.aviary.renderer import RENDERER_VERSION
+from steer.generators.convolution import Convolution, fold
 
 SCHEMA_VERSION = 1
 SIZE = 64
@@ -58,31 +58,14 @@ class Readings:
     mask: Tensor
 
 
-class _Convolution(nn.Module):
-    """A convolution with batch norm, which `fold` merges into it."""
-
-    def __init__(self, inputs: int, outputs: int, size: int = 3, stride: int = 1) -> None:
-        super().__init__()
-        self.convolution = nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False)
-        self.norm: nn.Module = nn.BatchNorm2d(outputs)
-
-    def forward(self, values: Tensor) -> Tensor:
-        return self.norm(self.convolution(values))
-
-    def fold(self) -> None:
-        if isinstance(self.norm, nn.BatchNorm2d):
-            self.convolution = fuse_conv_bn_eval(self.convolution, self.norm)
-            self.norm = nn.Identity()
-
-
 class _Stage(nn.Module):
     """Halve the picture, then refine it by one residual block."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.down = _Convolution(inputs, outputs, stride=2)
-        self.first = _Convolution(outputs, outputs // 2)
-        self.second = _Convolution(outputs // 2, outputs)
+        self.down = Convolution(inputs, outputs, stride=2)
+        self.first = Convolution(outputs, outputs // 2)
+        self.second = Convolution(outputs // 2, outputs)
 
     def forward(self, values: Tensor) -> Tensor:
         values = F.silu(self.down(values))
@@ -109,12 +92,12 @@ class Measurer(nn.Module):
         self.scores: dict[str, float] = {}
         widths = (3, *config.channels)
         self.stages = nn.ModuleList(_Stage(widths[k], widths[k + 1]) for k in range(4))
-        self.squeeze = _Convolution(config.channels[3], 48, 1)
+        self.squeeze = Convolution(config.channels[3], 48, 1)
         self.hidden = nn.Linear(48 * 16, config.hidden)
         self.factors = nn.Linear(config.hidden, len(LINEAR) + 2 * len(CIRCULAR) + SPECIES_COUNT)
         mask = config.mask_channels
         self.lateral = nn.ModuleList(nn.Conv2d(channels, mask, 1) for channels in config.channels)
-        self.merge = nn.ModuleList(_Convolution(mask, mask) for _ in range(3))
+        self.merge = nn.ModuleList(Convolution(mask, mask) for _ in range(3))
         self.outline = nn.Conv2d(mask, 4, 3, padding=1)  # the mask at 64 pixels, unshuffled
         pooled = config.channels[2] + config.channels[3]
         self.domain_mean: Tensor
@@ -203,14 +186,7 @@ class Measurer(nn.Module):
 
     def fold(self) -> "Measurer":
         """Merge the batch norms into the convolutions, round to float16, freeze; return the network itself."""
-        self.eval()
-        for module in self.modules():
-            if isinstance(module, _Convolution):
-                module.fold()
-        self.requires_grad_(False)
-        for parameter in self.parameters():
-            parameter.copy_(parameter.half().float())
-        return self
+        return fold(self)
 
     def save(self, folder: str | Path, card: str = "") -> None:
         """Fold the network and write ``weights.safetensors`` (float16), ``config.json`` and ``README.md``.

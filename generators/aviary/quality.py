@@ -19,6 +19,7 @@ from steer.generator import Generator, Progress
 from steer.generators.aviary.factors import FACTORS, sample_factors
 from steer.generators.aviary.render_back import SIZE, TOGETHER, Judge, RenderedBack, render_back
 from steer.generators.aviary.renderer import render
+from steer.generators.frechet import frechet
 from steer.pictures import save_picture, sheet
 from steer.registry import load_measurer
 
@@ -178,22 +179,6 @@ class _Share:
         """Return a callback for a part that begins after ``before``."""
         progress = self.progress
         return None if progress is None else lambda done, _: progress(before + done, self.total)
-
-
-def frechet(features: Tensor, others: Tensor) -> float:
-    """Return the Fréchet distance between Gaussians fitted to features, (samples, channels) each.
-
-    >>> grid = torch.randn(400, 3, generator=torch.Generator().manual_seed(0))
-    >>> round(frechet(grid, grid + torch.tensor([3.0, 4.0, 0.0])), 3)
-    25.0
-    """
-    first, second = features.double(), others.double()
-    first_covariance, second_covariance = torch.cov(first.T), torch.cov(second.T)
-    values, vectors = torch.linalg.eigh(first_covariance)
-    root = vectors * values.clamp_min(0).sqrt() @ vectors.T
-    cross = torch.linalg.eigvalsh(root @ second_covariance @ root).clamp_min(0).sqrt().sum()
-    shift = (first.mean(0) - second.mean(0)).square().sum()
-    return float(shift + first_covariance.trace() + second_covariance.trace() - 2 * cross)
 
 
 def coverage(measured: Mapping[str, Tensor], reference: Mapping[str, Tensor]) -> dict[str, float]:

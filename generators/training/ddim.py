@@ -31,6 +31,7 @@ from steer.generators.diffusion.network import (
 from steer.generators.diffusion.schedule import Levels, Schedule
 from steer.generators.diffusion.stepper import Denoiser, Stepper, sample
 from steer.generators.training.captioned import Captioned, captioned, part_of
+from steer.generators.training.device import best_device, has_bfloat16
 from steer.generators.training.own_ways import OwnWays, Told, uneven_levels
 from steer.generators.training.pictures import focus
 from steer.generators.training.run import AVIARY, CHECKPOINT, Progress, keep_running, share_done, tile
@@ -477,18 +478,6 @@ class Trainer:
 def _unit(levels: Tensor) -> Tensor:
     """Return uint8 pictures in [-1, 1]."""
     return levels.float().div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
-
-
-def best_device(name: str) -> torch.device:
-    """Return the device of a name; "auto" is a GPU where there is one."""
-    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
-
-
-def has_bfloat16(device: torch.device) -> bool:
-    """Whether a device multiplies bfloat16 faster than float32."""
-    if device.type == "cpu":
-        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def obedience(trainer: Trainer, count: int = 48) -> dict[str, float]:

@@ -27,6 +27,11 @@ class Pictures:
     labels: tuple[str, ...]
     masks: Tensor | None = None
 
+    def at(self, rows: Tensor) -> "Pictures":
+        """Return the pictures in some rows."""
+        masks = None if self.masks is None else self.masks[rows]
+        return Pictures(self.images[rows], self.label[rows], self.labels, masks)
+
     def like(self, label: Tensor, rng: torch.Generator) -> Tensor:
         """Draw a row of each of these classes, (batch,)."""
         order = torch.argsort(self.label, stable=True)
