@@ -14,7 +14,7 @@ from typing import Any
 from steer.attribute import Attribute, Measurer
 from steer.directions.bootstrap import LEVEL, Draw, intervals
 from steer.directions.figures import Figures, figures_of
-from steer.directions.readings import labeller
+from steer.directions.readings import labeller, worded
 from steer.directions.scorecard import FIRST_SEED, random_twin, true_sweep
 from steer.directions.swept import Bench, Swept
 from steer.errors import BadInput, UnknownName
@@ -146,6 +146,7 @@ def contest(
         BadInput: there are no knobs, or none is meant for anything and no attribute is named.
         UnknownName: nothing measures an attribute.
     """
+    generator = worded(generator)
     measurer = measurer if measurer is not None else load_measurer(generator.backend.measurer)
     wanted = {name: measurer.attributes[name] for name in _wanted(sets, attributes, measurer)}
     chosen = list(_chosen(generator, sets, wanted))
