@@ -71,8 +71,8 @@ def test_what_a_generator_is_asked_once_and_for_all_holds_until_something_else_i
 
 
 def test_captions_as_choices_say_every_species_and_colour_in_words_that_birds_were_described_by() -> None:
-    said = [choose_words(caption_choices(), seed) for seed in range(2_000)]
-    assert len(set(said)) > 1_990
+    said = [choose_words(caption_choices(), seed) for seed in range(800)]
+    assert len(set(said)) > 790
     for word in (*SPECIES, *(colour for colours in COLOURS for colour in colours), "bowing", "lit from the left"):
         assert sum(word in caption for caption in said) > 20, word
     backend = load_generator("aviary-ddim", "cpu").backend
