@@ -55,10 +55,12 @@ weights: $(VENV)/ready-dev ## find the shipped knobs again, after new weights
 	@$(BIN)/steer find flow aviary-biggan --attribute heading --attribute tilt --out $(SHIPPED)/aviary-biggan/knobs.safetensors --add
 	@$(BIN)/steer find pca aviary-biggan --observe layer:0 --space z --option measure_ranges=true --out $(SHIPPED)/aviary-biggan/knobs.safetensors --add
 	@rm -f $(SHIPPED)/aviary-ddim/knobs.safetensors
-	$(call from_words,side,facing right,facing left)
-	$(call from_words,front,facing the viewer,facing away)
 	@$(BIN)/steer find probe aviary-ddim --space prompt $(foreach name,$(TOLD),--attribute $(name)) --option samples=400 --option disentangle=false --out $(SHIPPED)/aviary-ddim/knobs.safetensors --add
 	@$(BIN)/steer tune aviary-ddim --knob x --knob background_brightness --calibrate --count 16 --steps 6 --out $(SHIPPED)/aviary-ddim/knobs.safetensors --add
+	$(call from_words,side,facing right,facing left)
+	$(call from_words,front,facing the viewer,facing away)
+	$(call from_words,blue,a blue robin,an orange robin)
+	$(call from_words,background_blue,on a blue background,on an orange background)
 
 # A knob of the diffusion model from one phrase to another: name, towards, away from.
 define from_words
