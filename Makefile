@@ -12,6 +12,7 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no
 PINS := pyproject.toml constraints.txt
 SPREAD := --numprocesses auto --dist loadfile
 SHIPPED := generators/shipped
+TOLD := hue heading tilt size x background_hue background_brightness light
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -54,15 +55,12 @@ weights: $(VENV)/ready-dev ## find the shipped knobs again, after new weights
 	@$(BIN)/steer find flow aviary-biggan --attribute heading --attribute tilt --out $(SHIPPED)/aviary-biggan/knobs.safetensors --add
 	@$(BIN)/steer find pca aviary-biggan --observe layer:0 --space z --option measure_ranges=true --out $(SHIPPED)/aviary-biggan/knobs.safetensors --add
 	@rm -f $(SHIPPED)/aviary-ddim/knobs.safetensors
+	@$(BIN)/steer find probe aviary-ddim --space prompt $(foreach name,$(TOLD),--attribute $(name)) --option samples=400 --option disentangle=false --out $(SHIPPED)/aviary-ddim/knobs.safetensors --add
+	@$(BIN)/steer tune aviary-ddim --knob x --knob background_brightness --calibrate --count 16 --steps 6 --out $(SHIPPED)/aviary-ddim/knobs.safetensors --add
 	$(call from_words,side,facing right,facing left)
 	$(call from_words,front,facing the viewer,facing away)
-	$(call from_words,size,a large robin,a small robin)
-	$(call from_words,x,on the right,on the left)
-	$(call from_words,tilt,stretching up,bowing)
-	$(call from_words,light,lit from the right,lit from the left)
 	$(call from_words,blue,a blue robin,an orange robin)
 	$(call from_words,background_blue,on a blue background,on an orange background)
-	$(call from_words,background_brightness,on a pale background,on a dark background)
 
 # A knob of the diffusion model from one phrase to another: name, towards, away from.
 define from_words

@@ -11,7 +11,7 @@ import torch
 from steer.attribute import Attribute, Measurer
 from steer.directions.bootstrap import intervals
 from steer.directions.dial import aim_of, dial
-from steer.directions.readings import labeller, read_pictures
+from steer.directions.readings import labeller, read_pictures, worded
 from steer.directions.swept import Array
 from steer.errors import BadInput
 from steer.generator import Generator
@@ -130,6 +130,7 @@ def measure_dial(
     """
     if not knobs or samples < TARGETS:
         raise BadInput(f"dials are measured with 1 knob and {TARGETS} samples or more")
+    generator = worded(generator)
     measurer = measurer if measurer is not None else labeller(generator)
     judge = judge if judge is not None else load_measurer(generator.backend.measurer)
     scores = []

@@ -8,7 +8,7 @@ import torch
 from steer.attribute import Attribute, Measurer
 from steer.directions.figures import isotonic
 from steer.directions.plausible import plausible_range
-from steer.directions.readings import circular_mean, labeller, read_pictures
+from steer.directions.readings import circular_mean, labeller, read_pictures, worded
 from steer.directions.swept import Array
 from steer.door import A_KNOB, expect
 from steer.errors import BadInput
@@ -56,6 +56,7 @@ def calibrate(
         BadInput: the knob is meant for no such attribute, or the attribute does not answer to it.
     """
     expect(knob, Knob, A_KNOB)
+    generator = worded(generator)
     measurer = measurer if measurer is not None else labeller(generator)
     attribute = measurer.attributes.get(knob.attribute or "")
     ring = isinstance(knob, RingKnob)

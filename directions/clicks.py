@@ -21,7 +21,7 @@ from torch import Tensor
 
 from steer.attribute import Measurer, Perceptive
 from steer.directions.probe import Probe
-from steer.directions.readings import batches, labeller, space_values
+from steer.directions.readings import batches, labeller, space_values, worded
 from steer.errors import BadInput
 from steer.generator import Generator, Progress
 from steer.knob import Knob, KnobSet, LinearKnob, Provenance
@@ -110,7 +110,7 @@ class Clicks:
         """
         if not 2 <= self.answers <= self.pool or self.batch < 1:
             raise BadInput(f"2 answers or more are asked for, of a pool that is as large, not {self.answers}")
-        generator = generator.with_sampler(generator.sampler or generator.draft)
+        generator = worded(generator.with_sampler(generator.sampler or generator.draft))
         generator.space(self.space)
         source = self.source if self.source is not None else labeller(generator)
         measurer = load_measurer(source) if isinstance(source, str) else source

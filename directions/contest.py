@@ -14,7 +14,7 @@ from typing import Any
 from steer.attribute import Attribute, Measurer
 from steer.directions.bootstrap import LEVEL, Draw, intervals
 from steer.directions.figures import Figures, figures_of
-from steer.directions.readings import labeller
+from steer.directions.readings import labeller, worded
 from steer.directions.scorecard import FIRST_SEED, random_twin, true_sweep
 from steer.directions.swept import Bench, Swept
 from steer.errors import BadInput, UnknownName
@@ -129,6 +129,7 @@ def contest(
     attributes: Sequence[str] = (),
     *,
     seeds: int = 64,
+    random_directions: int = RANDOM_DIRECTIONS,
     measurer: Measurer | None = None,
     progress: Progress | None = None,
 ) -> Contest:
@@ -139,6 +140,7 @@ def contest(
         sets: what every contestant found.
         attributes: what to judge by; left out, all that some knob is meant for.
         seeds: how many unseen samples.
+        random_directions: how many of them are chosen among for each attribute.
         measurer: what judges; by default the generator's own judge.
         progress: called after every knob.
 
@@ -146,9 +148,10 @@ def contest(
         BadInput: there are no knobs, or none is meant for anything and no attribute is named.
         UnknownName: nothing measures an attribute.
     """
+    generator = worded(generator)
     measurer = measurer if measurer is not None else load_measurer(generator.backend.measurer)
     wanted = {name: measurer.attributes[name] for name in _wanted(sets, attributes, measurer)}
-    chosen = list(_chosen(generator, sets, wanted))
+    chosen = list(_chosen(generator, sets, wanted, random_directions))
     bench = Bench(generator, measurer, range(FIRST_SEED, FIRST_SEED + seeds), AMOUNTS)
     truths = {name: true_sweep(measurer, name, AMOUNTS) for name in wanted}
     swept: dict[int, Swept] = {}
@@ -180,7 +183,10 @@ def _wanted(sets: Mapping[str, Mapping[str, Knob]], attributes: Sequence[str], m
 
 
 def _chosen(
-    generator: Generator, sets: Mapping[str, Mapping[str, Knob]], wanted: Mapping[str, Attribute]
+    generator: Generator,
+    sets: Mapping[str, Mapping[str, Knob]],
+    wanted: Mapping[str, Attribute],
+    random_directions: int,
 ) -> Iterator[tuple[str, str, Knob]]:
     """Yield attribute, contestant and knob: the one that is meant for it, else the best of those meant for nothing."""
     critic = labeller(generator)
@@ -203,7 +209,7 @@ def _chosen(
                 first = first or best
                 yield name, contestant, best
         if first is not None:
-            twins = [random_twin(first, number, generator, bench.latent) for number in range(RANDOM_DIRECTIONS)]
+            twins = [random_twin(first, number, generator, bench.latent) for number in range(random_directions)]
             best = max(twins, key=lambda knob: merit(knob, name))
             yield name, RANDOM, best
 

@@ -16,7 +16,7 @@ import torch
 
 from steer.attribute import Attribute, Measurer
 from steer.directions.plausible import plausible_range
-from steer.directions.readings import labeller
+from steer.directions.readings import labeller, worded
 from steer.directions.slopes import Slopes, measure_slopes
 from steer.directions.swept import Array
 from steer.directions.trial import COMPARED, COMPARED_FROM, FIRST_SEED, REPORTED, REPORTED_FROM, Eyes, Trial, target_of
@@ -78,6 +78,7 @@ def disentangle(
         UnknownName: there is no such attribute to lock.
     """
     expect(knobs, Mapping, SOME_KNOBS)
+    generator = worded(generator)
     measurer = measurer if measurer is not None else labeller(generator)
     judge = judge if judge is not None else load_measurer(generator.backend.measurer)
     given = {name: _turnable(knob, measurer) for name, knob in knobs.items()}

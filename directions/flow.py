@@ -27,7 +27,7 @@ from torch import Tensor
 from steer.attribute import Attribute, Measurer
 from steer.directions.axes import axes_of, context_of
 from steer.directions.plausible import plausible_range
-from steer.directions.readings import BATCH, batches, labeller
+from steer.directions.readings import BATCH, batches, labeller, worded
 from steer.errors import BadInput, UnknownName
 from steer.flow import CIRCUMFERENCE, Response
 from steer.generator import Generator, Progress
@@ -102,6 +102,7 @@ class Flow:
             UnknownName: the space or an attribute is not there.
             BadInput: the space cannot be turned by flows, there are too few samples, or pictures have no gradients.
         """
+        generator = worded(generator)
         self._check(generator)
         measurer = self._measurer(generator)
         wanted, held = self._attributes(measurer)

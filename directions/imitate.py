@@ -23,7 +23,7 @@ from torch import Tensor
 from steer.directions.axes import axes_of, context_of
 from steer.directions.edits import DEFINED, EDITS, Edit, Walk
 from steer.directions.plausible import plausible_range
-from steer.directions.readings import batches, sweep
+from steer.directions.readings import batches, sweep, worded
 from steer.errors import BadInput, UnknownName
 from steer.files import read_tensors, write_tensors
 from steer.generator import Generator, Progress
@@ -98,7 +98,7 @@ class Imitate:
             UnknownName: the space or the edit is not there.
             BadInput: there are too few steps or pictures, or the checkpoint is of another search.
         """
-        edits = self._edits()
+        generator, edits = worded(generator), self._edits()
         if self.steps < 1 or self.batch < 1 or self.seed < 0:
             raise BadInput("an imitation takes 1 step or more of 1 picture or more, and a seed from 0 up")
         few = self._draw(generator, range(256))

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from steer.attribute import Measurer
-from steer.directions.readings import labeller
+from steer.directions.readings import labeller, worded
 from steer.directions.trial import COMPARED, COMPARED_FROM, REPORTED, REPORTED_FROM, Eyes, Trial
 from steer.door import SOME_KNOBS, expect
 from steer.errors import BadInput
@@ -56,6 +56,7 @@ def localise(
     expect(knobs, Mapping, SOME_KNOBS)
     if not 0 < keep <= 1:
         raise BadInput(f"the share of the gain to keep is above 0 and at most 1, not {keep}")
+    generator = worded(generator)
     measurer = measurer if measurer is not None else labeller(generator)
     judge = judge if judge is not None else load_measurer(generator.backend.measurer)
     for knob in knobs.values():

@@ -29,7 +29,7 @@ from steer.directions.components import (
     signed,
 )
 from steer.directions.plausible import with_ranges
-from steer.directions.readings import WHOLE_WAY, batches, passed, space_values
+from steer.directions.readings import WHOLE_WAY, batches, passed, space_values, worded
 from steer.errors import BadInput
 from steer.generator import Generator, Progress
 from steer.knob import KnobSet, LinearKnob, Provenance, Window
@@ -106,7 +106,7 @@ class PCA:
             BadInput: the observed space is plain dice, or never changes, or is met before the turned one; or the turned
                 one is too big, or the generator has no choice of steps.
         """
-        generator = generator.with_sampler(self.sampler or generator.sampler or generator.draft)
+        generator = worded(generator.with_sampler(self.sampler or generator.sampler or generator.draft))
         turned = self._check(generator)
         started = time.perf_counter()
         parts, edges, report = self._closed_form(generator) or self._stream(generator, progress)

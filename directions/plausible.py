@@ -7,7 +7,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from steer.attribute import Measurer
-from steer.directions.readings import DOMAIN, domain, labeller, read_pictures, sweep
+from steer.directions.readings import DOMAIN, domain, labeller, read_pictures, sweep, worded
 from steer.generator import Generator, Progress
 from steer.knob import Knob, KnobSet
 from steer.latent import Latent
@@ -66,7 +66,7 @@ def plausible_range(
     meant = measurer.attributes.get(knob.attribute or "")
     attribute = meant if meant is not None and meant.kind == "linear" else None
     read = domain(measurer, attributes=attribute is not None)
-    latent = latent if latent is not None else generator.sample(list(seeds), truncation=truncation)
+    latent = latent if latent is not None else worded(generator).sample(list(seeds), truncation=truncation)
     unturned = read_pictures(generator, latent, read)
     least = fraction * float(unturned[DOMAIN].median())
 

@@ -28,6 +28,7 @@ from steer.directions.readings import (
     passed,
     read_pictures,
     sweep,
+    worded,
 )
 from steer.errors import BadInput, UnknownName
 from steer.generator import Generator, Progress
@@ -122,6 +123,7 @@ class Probe:
                 of steps.
         """
         generator = generator.with_sampler(self.sampler or generator.sampler or generator.draft)
+        generator = worded(generator.with_condition(self.condition) if self.condition else generator)
         space = generator.space(self.space)
         if self.seed < 0:
             raise BadInput(f"a probe's seed is a whole number from 0 up, not {self.seed}")
@@ -156,8 +158,7 @@ class Probe:
     def _options(self, table: "_Table", generator: Generator) -> dict[str, Any]:
         options = {each.name: getattr(self, each.name) for each in fields(self)}
         walked = {"sampler": generator.sampler.to_json() if generator.sampler else None, "at": list(self.at)}
-        condition = dict(self.condition) if self.condition else None
-        return {**options, **walked, "source": table.source, "condition": condition}
+        return {**options, **walked, "source": table.source, "condition": generator.asked}
 
     def _table(self, generator: Generator, names: tuple[str, ...], progress: Progress | None) -> "_Table":
         """Draw the samples and label them, by whatever the source is."""
@@ -198,8 +199,7 @@ class Probe:
         return _Table(text, measurer, False, (name,), {name: attribute}, {name: numbers}, parts, edges, groups)
 
     def _sample(self, generator: Generator, seeds: Sequence[int]) -> Latent:
-        condition = dict(self.condition) if self.condition else None
-        return generator.sample(seeds, condition=condition, truncation=self.truncation)
+        return generator.sample(seeds, truncation=self.truncation)
 
     def _read(
         self, generator: Generator, seeds: Sequence[int], read: Read | None, progress: Progress | None, knobs: int

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from steer.attribute import Measurer, Perceptive
+from steer.attribute import Measurer, Perceptive, Worded
 from steer.backend import Stage
 from steer.errors import BadInput
 from steer.generator import Generator, Progress
@@ -38,6 +38,19 @@ LARGEST_TABLE = 4 * 2**30
 
 SPREAD_SEEDS = range(30_000_000, 30_000_256)
 """The samples whose spread along a direction is one sigma of it, where a space is not made of dice."""
+
+
+def worded(generator: Generator) -> Generator:
+    """Return a generator whose samples are each asked for by a caption of their own, where it is told by words.
+
+    Unasked, it would draw every sample from the same words, and a knob in words had nothing to start from. Where
+    something is asked already, or its measurer knows no words, the generator itself.
+    """
+    told = [name for name, condition in generator.conditions.items() if condition.kind == "text"]
+    if generator.asked is not None or not told:
+        return generator
+    measurer = load_measurer(generator.backend.measurer)
+    return generator.with_condition({told[0]: measurer.captions}) if isinstance(measurer, Worded) else generator
 
 
 def labeller(generator: Generator) -> Measurer:

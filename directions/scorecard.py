@@ -20,7 +20,7 @@ from steer.attribute import Attribute, Measurer
 from steer.directions.bootstrap import LEVEL, Draw, intervals
 from steer.directions.figures import FOLDS, Figures, average, figures_of, response_of
 from steer.directions.limits import transformation_limits
-from steer.directions.readings import WHOLE_WAY, passed
+from steer.directions.readings import WHOLE_WAY, passed, worded
 from steer.directions.swept import Bench, Swept
 from steer.directions.transfer import transfer
 from steer.directions.winding import winding
@@ -188,6 +188,7 @@ def scorecard(
     expect(knobs, Mapping, SOME_KNOBS)
     if not knobs or seeds < FOLDS or amounts < 3:
         raise BadInput(f"a scorecard takes 1 knob, {FOLDS} seeds and 3 amounts or more")
+    generator = worded(generator)
     measurer = measurer if measurer is not None else load_measurer(generator.backend.measurer)
     if not measurer.attributes:
         raise BadInput(f"the measurer '{measurer.name}' has no attributes to score a knob by")

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from steer.attribute import Attribute
 from steer.generators import biggan, ddim
+from steer.generators.aviary.captions import caption_choices
 from steer.generators.aviary.factors import FACTORS
 from steer.generators.aviary.measurer import Measurer as MeasurerNetwork
 from steer.generators.bird_scorer import BirdScorer
@@ -31,6 +32,7 @@ class AviaryMeasurer:
     Attributes:
         name: the name it is registered under.
         network: the network, frozen.
+        captions: words for all that its pictures may show, as choices.
     """
 
     reference = "aviary"
@@ -38,6 +40,7 @@ class AviaryMeasurer:
     def __init__(self, name: str) -> None:
         self.name = name
         self.network = MeasurerNetwork.load(SHIPPED / name)
+        self.captions = caption_choices()
         self.attributes: Mapping[str, Attribute] = {
             factor.name: Attribute(
                 name=factor.name,

@@ -100,6 +100,17 @@ class Masking(Measurer, Protocol):
         ...
 
 
+@runtime_checkable
+class Worded(Measurer, Protocol):
+    """A measurer whose world is told in words.
+
+    Attributes:
+        captions: words for all that its pictures may show, as choices; see `steer.choices`.
+    """
+
+    captions: str
+
+
 @dataclass(frozen=True)
 class FunctionMeasurer:
     """A user's own functions of pictures as a measurer.

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from steer.anchor import Anchor, Source
 from steer.backend import Backend, Condition, Noisy, Sampler, Stage, State
+from steer.choices import choose_words
 from steer.condition import Asked
 from steer.door import A_LATENT, A_STEERING, expect, whole_numbers
 from steer.errors import BadInput, SteerError, UnknownName, WrongGenerator
@@ -74,6 +75,7 @@ class Generator:
         backend: the plugin it runs.
         device: where it runs.
         sampler: the steps that it takes where none are asked for; None for the backend's own choice.
+        asked: what its samples are asked for where nothing else is said; None where that was never said either.
     """
 
     def __init__(self, backend: Backend, *, name: str, device: torch.device | str = "cpu") -> None:
@@ -81,6 +83,7 @@ class Generator:
         self.device = torch.device(device)
         self.backend = backend.to(self.device)
         self.sampler: Sampler | None = None
+        self.asked: Mapping[str, str] | None = None
         self._cache = StateCache(CACHE_BYTES)
         self._inversions: OrderedDict[str, Inversion] = OrderedDict()
 
@@ -119,6 +122,17 @@ class Generator:
         other.sampler = sampler
         return other
 
+    def with_condition(self, condition: Mapping[str, Asked]) -> "Generator":
+        """Return the same generator, whose samples are asked for this where nothing else is said.
+
+        Raises:
+            BadInput: it cannot be asked for that.
+            UnknownName: there is no such condition or label.
+        """
+        other = copy(self)
+        other.asked = {name: entry for name, (entry,) in self.entries(condition, 1).items()}
+        return other
+
     def space(self, name: str) -> Space:
         """Return a space by name.
 
@@ -141,7 +155,7 @@ class Generator:
         Args:
             seeds: whole numbers from 0 up.
             condition: what to ask for, such as ``{"label": "robin"}`` or ``{"sketch": "bird.png"}``; one for all, or
-                one per seed.
+                one per seed. In words ``{red|blue}`` is one or the other, by seed. Left out, what `asked` says.
             truncation: how far the dice are drawn in towards their mean, in (0, 1]; smaller is more typical.
 
         Raises:
@@ -155,7 +169,10 @@ class Generator:
         expect(truncation, Real, "truncation is a number")
         if not (math.isfinite(truncation) and 0 < truncation <= 1):
             raise BadInput(f"truncation is above 0 and at most 1, not {truncation}")
-        asked = self.entries(condition, len(numbers))
+        asked = self.entries(self.asked if condition is None else condition, len(numbers))
+        for name, entries in asked.items():
+            if self.conditions[name].kind == "text":
+                asked[name] = [choose_words(entry, seed) for entry, seed in zip(entries, numbers, strict=True)]
         return self.backend.sample(numbers, condition=asked, truncation=float(truncation)).to(self.device)
 
     def entries(self, condition: Mapping[str, Asked | Sequence[Asked]] | None, count: int) -> dict[str, list[str]]:

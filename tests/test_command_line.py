@@ -301,6 +301,18 @@ MISTAKES = {
         ["sample", "aviary-ddim", "--seeds", "0", "--steps", "99999999", *SHEET],
         ["takes 1 to 1000 steps, not 99999999"],
     ),
+    "words for what reads none": (
+        ["measure", "knobs", "aviary", "--prompt", "a red owl"],
+        ["'aviary' cannot be asked for a prompt"],
+    ),
+    "words and no words": (
+        ["measure", "dial", "aviary-ddim", "--prompt", "a red owl", "--unasked"],
+        ["--prompt and --unasked", "leave one of them out"],
+    ),
+    "an open brace": (
+        ["sample", "aviary-ddim", "--seeds", "0", "--prompt", "a {red|blue owl", *SHEET],
+        ["{this|that}"],
+    ),
     "output without a name": (["sample", "aviary", "--seeds", "0", "--out", ""], ["no name", ".png"]),
     "output of a long name": (["sample", "aviary", "--seeds", "0", "--out", 300 * "a" + ".png"], ["too long"]),
     "generator without a name": (["sample", "", "--seeds", "0", *SHEET], ["named ''", "aviary-biggan"]),

@@ -168,3 +168,14 @@ def test_the_command_tunes_and_says_what_it_was_before(tmp_path, run, made) -> N
     report = told["report"]["localised"]["background_brightness"]
     assert report["window"] == [0, 0.5]  # the dice are thrown in the first of two stages
     assert list(steer.load_knobs(out)) == ["background_brightness"]
+
+
+@pytest.mark.slow
+def test_what_is_tuned_joins_the_knobs_that_a_file_holds(tmp_path, made) -> None:  # type: ignore[no-untyped-def]
+    out = tmp_path / "tuned.safetensors"
+    for name in ("x", "size"):
+        made("tune", "aviary", "--knob", name, "--calibrate", "--count", 6, "--out", out, "--add", "--json")
+    assert {name: knob.kind for name, knob in steer.load_knobs(out).items()} == {
+        "x": "calibrated",
+        "size": "calibrated",
+    }

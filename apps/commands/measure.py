@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from steer.apps.commands import typed
-from steer.apps.commands.reading import read_knob, read_knobs, read_sampler
+from steer.apps.commands.reading import read_asked, read_knob, read_knobs, read_sampler
 from steer.apps.commands.writing import (
     FIGURES,
     PICTURES,
@@ -36,6 +36,8 @@ def knobs_(
     ] = 64,
     seeds: Annotated[str | None, typer.Option(hidden=True)] = None,
     steps: typed.Steps = None,
+    prompt: typed.AskedFor = None,
+    unasked: typed.Unasked = False,
     figure: Annotated[Path | None, typer.Option(metavar="FILE", help="Also draw it: .png, .pdf or .svg")] = None,
     table: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Also write every number with its interval: .csv")
@@ -64,7 +66,7 @@ def knobs_(
     check_out(table, TABLES)
     judge = load_measurer(by) if by is not None else None
     model = load_generator(generator, device)
-    model = model.with_sampler(read_sampler(steps, model))
+    model = read_asked(prompt, unasked, model.with_sampler(read_sampler(steps, model)))
     given = read_knobs(knobs, model)
     fitting = KnobSet({name: read_knob(name, given, model, insist) for name in given}, given.report)
     with progress("judging") as report:
@@ -128,6 +130,8 @@ def finders(
         int, typer.Option(metavar="N", help="How many samples to judge on; no finder ever saw them.")
     ] = 64,
     steps: typed.Steps = None,
+    prompt: typed.AskedFor = None,
+    unasked: typed.Unasked = False,
     figure: Annotated[Path | None, typer.Option(metavar="FILE", help="Also draw it: .png, .pdf or .svg")] = None,
     insist: typed.Insist = False,
     device: typed.Device = "auto",
@@ -142,7 +146,7 @@ def finders(
 
     check_out(figure, FIGURES)
     model = load_generator(generator, device)
-    model = model.with_sampler(read_sampler(steps, model))
+    model = read_asked(prompt, unasked, model.with_sampler(read_sampler(steps, model)))
     given = {file.stem: read_knobs(file, model) for file in files}
     sets = {who: {name: read_knob(name, knobs, model, insist) for name in knobs} for who, knobs in given.items()}
     with progress("judging") as report:
@@ -170,6 +174,8 @@ def dial_(
         int, typer.Option(metavar="N", help="How many samples a knob is dialled on; no finder ever saw them.")
     ] = 100,
     steps: typed.Steps = None,
+    prompt: typed.AskedFor = None,
+    unasked: typed.Unasked = False,
     insist: typed.Insist = False,
     device: typed.Device = "auto",
     as_json: typed.Json = False,
@@ -182,7 +188,7 @@ def dial_(
     from steer.registry import load_generator
 
     model = load_generator(generator, device)
-    model = model.with_sampler(read_sampler(steps, model))
+    model = read_asked(prompt, unasked, model.with_sampler(read_sampler(steps, model)))
     given = read_knobs(knobs, model)
     asked = knob or [name for name, each in given.items() if each.attribute is not None]
     fitting = {name: read_knob(name, given, model, insist) for name in asked}

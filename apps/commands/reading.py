@@ -87,6 +87,19 @@ class Request:
         return given | ({"label": read_labels(self.label, generator)} if self.label is not None else {})
 
 
+def read_asked(prompt: str | None, unasked: bool, generator: "Generator") -> "Generator":
+    """Return the generator, its samples asked for what a verb's flags say; as it is where they say nothing.
+
+    Raises:
+        BadInput: both flags were given, or the generator reads no words.
+    """
+    if prompt is None:
+        return generator.with_condition({}) if unasked else generator
+    if unasked:
+        raise BadInput("--prompt and --unasked say two things to ask for; leave one of them out")
+    return generator.with_condition(Request(prompt=[prompt]).condition(generator, 1))
+
+
 def read_sampler(steps: int | None, generator: "Generator") -> "Sampler | None":
     """Return the sampler of a number of steps; None, for that of the generator, where none was given.
 

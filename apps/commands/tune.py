@@ -8,7 +8,7 @@ import typer
 
 from steer.apps.commands import typed
 from steer.apps.commands.list import describe, say_knobs
-from steer.apps.commands.reading import read_knob, read_knobs
+from steer.apps.commands.reading import read_asked, read_knob, read_knobs, read_sampler
 from steer.apps.commands.writing import TENSORS, check_out, progress, say_json, say_table, say_written
 
 TUNABLE = frozenset({"linear", "ring"})
@@ -36,6 +36,11 @@ def tune(
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Count in spreads of the attribute, wherever a picture starts.")
     ] = False,
+    add: Annotated[bool, typer.Option("--add", help="Keep the other knobs that the file already holds.")] = False,
+    count: Annotated[int, typer.Option(metavar="N", help="On how many samples to measure what is corrected.")] = 48,
+    steps: typed.Steps = None,
+    prompt: typed.AskedFor = None,
+    unasked: typed.Unasked = False,
     insist: typed.Insist = False,
     device: typed.Device = "auto",
     as_json: typed.Json = False,
@@ -50,14 +55,16 @@ def tune(
     from steer.directions.disentangle import disentangle as correct
     from steer.directions.localise import localise as confine
     from steer.errors import BadInput
-    from steer.knob import Knob, KnobSet
+    from steer.knob import Knob, KnobSet, load_knobs
     from steer.registry import load_generator
 
     check_out(out, TENSORS)
     locked = tuple(lock or ())
     if not (disentangle or locked or localise or calibrate):
         raise BadInput("say how to tune: --disentangle, --lock NAME, --localise, --calibrate, or several of them")
+    kept = load_knobs(out) if add and out.is_file() else KnobSet({})
     model = load_generator(generator, device)
+    model = read_asked(prompt, unasked, model.with_sampler(read_sampler(steps, model)))
     there = read_knobs(knobs, model)
     asked = knob or [name for name, each in there.items() if each.attribute is not None and each.kind in TUNABLE]
     if not asked:
@@ -66,7 +73,7 @@ def tune(
     report: dict[str, Any] = {}
     if disentangle or locked:
         with progress("disentangling") as said:
-            tuned = correct(model, tuned, lock=locked, progress=said)
+            tuned = correct(model, tuned, lock=locked, samples=count, progress=said)
         report["disentangled"] = tuned.report
     if localise:
         with progress("localising") as said:
@@ -76,12 +83,12 @@ def tune(
         with progress("calibrating") as said:
             scaled: dict[str, Knob] = {}
             for name, each in tuned.items():
-                scaled[name] = lay_out(model, each)
+                scaled[name] = lay_out(model, each, samples=count)
                 if said is not None:
                     said(len(scaled), len(tuned))
             tuned = scaled
     found = KnobSet(tuned, report)
-    found.save(out)
+    (kept | found).save(out)
     if as_json:
         described = [describe(each) for each in found.values()]
         say_json({"out": str(out), "generator": model.name, "knobs": described, "report": report})

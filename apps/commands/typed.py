@@ -73,8 +73,21 @@ Label = Annotated[
 ]
 Prompt = Annotated[
     list[str] | None,
-    typer.Option(metavar="TEXT", help="What to draw, in words; once for all, or repeated, one for each seed."),
+    typer.Option(
+        metavar="TEXT",
+        help="What to draw, in words; once for all, or repeated, one for each seed; {red|blue} is either, by seed.",
+    ),
 ]
+AskedFor = Annotated[
+    str | None,
+    typer.Option(
+        "--prompt",
+        metavar="TEXT",
+        help="Ask all samples for this; {red|blue} is either. By default each for a caption of its own, where words "
+        "are known.",
+    ),
+]
+Unasked = Annotated[bool, typer.Option("--unasked", help="Ask the samples for nothing.")]
 Sketch = Annotated[
     Path | None, typer.Option(metavar="FILE", parser=file_to_read, help="An outline, black on white, to follow.")
 ]

@@ -1,6 +1,6 @@
 """Say in English what a picture shows: short captions from a small grammar, true to the factors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -72,6 +72,32 @@ def caption(factors: Mapping[str, Tensor | float], rng: torch.Generator | None =
         ("{bird} {details} on {backdrop}", "on {backdrop}, {bird} {details}", "{bird} {details}, {backdrop} behind it")
     )
     return form.format(bird=_with_article(bird), details=", ".join(details), backdrop=backdrop)
+
+
+def caption_choices() -> str:
+    """Return such captions as choices (see `steer.choices`), every factor chosen by itself and said where it can be."""
+
+    def coloured(adjectives: Sequence[Sequence[str]]) -> str:
+        bare = _one_of(_one_of(colour) for colour in COLOURS)
+        alone = _one_of(_one_of(map(_with_article, colour)) for colour in COLOURS)
+        described = (
+            f"{_one_of(_with_article(word.strip()) for word in words)} {bare}" if any(words) else alone
+            for words in adjectives
+        )
+        return _one_of(described)
+
+    heading = _one_of(map(_one_of, _HEADINGS))
+    details = "".join(
+        _one_of(_one_of(f", {phrase}" if phrase else "" for phrase in phrases) for phrases in words)
+        for words in (_TILTS, _SIDES, _LIGHTS)
+    )
+    bird = f"{coloured(_SIZES)} {_one_of(FACTORS['species'].classes)}"
+    return f"{bird} {heading}{details} on {coloured(_SHADES)} {_one_of(_GROUNDS)}"
+
+
+def _one_of(options: Iterable[str]) -> str:
+    listed = list(options)
+    return f"{{{'|'.join(listed)}}}" if len(listed) > 1 else listed[0]
 
 
 def _sector(degrees: float, count: int) -> int:

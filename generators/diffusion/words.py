@@ -99,8 +99,10 @@ def parse_prompt(prompt: str) -> list[tuple[str, float]]:
     [('a red robin', 0.25), ('a blue owl', 0.75)]
 
     Raises:
-        BadInput: it has no words, or a weight is not above 0.
+        BadInput: it has no words, a weight is not above 0, or there are choices left, which seeds decide.
     """
+    if "{" in prompt or "}" in prompt:
+        raise BadInput(f"seeds decide choices, and here is none: say one phrase, not '{prompt:.80}'")
     phrases, weights = [], []
     for part in prompt.split("|"):
         match = _WEIGHTED.fullmatch(part)
