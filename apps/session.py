@@ -18,6 +18,7 @@ from steer.apps.setting import COLUMNS, MOST_BIRDS, Dice, Model, Setting, consec
 from steer.attribute import Attribute
 from steer.errors import BadInput, UnknownName
 from steer.knob import Knob, Window
+from steer.prepare import PictureSource
 from steer.recipe import Recipe
 from steer.registry import list_generators
 from steer.steering import Steering, Turn
@@ -180,6 +181,34 @@ class Session:
         with self._lock:
             if caption.strip() != self._setting.dice.caption:
                 self._step(replace(self._setting, dice=_checked(self._setting.dice.captioned(caption))))
+
+    def draw(self, kind: str, drawing: PictureSource | None) -> None:
+        """Follow a drawing, with the same dice, as long as the hand draws; None, or paper with nothing on it, for none.
+
+        Args:
+            kind: one of the generator's kinds of drawings, such as "sketch".
+            drawing: a picture in any form, brought to the generator's size.
+
+        Raises:
+            UnknownName: the generator follows no drawings of that kind.
+            BadInput: it is no picture.
+        """
+        with self._lock:
+            self._follow(self._setting.dice.drawn(kind, drawing))
+
+    def strength(self, strength: float) -> None:
+        """Follow the drawing more or less strongly: 0 not at all, 1 as it is.
+
+        Raises:
+            BadInput: there is no drawing, or it is not in that range.
+        """
+        with self._lock:
+            self._follow(self._setting.dice.followed(strength))
+
+    def _follow(self, dice: Dice) -> None:
+        """Choose dice that are asked for something else, unless it is the same; no step is made of it."""
+        if dice.asked != self._setting.dice.asked:
+            self._setting = replace(self._setting, dice=_checked(dice))
 
     def steps(self, steps: int) -> None:
         """Take another number of steps to the picture.
