@@ -16,7 +16,8 @@ from steer.apps.rebuilding import command_of, python_of
 from steer.apps.restoring import restored
 from steer.apps.setting import COLUMNS, MOST_BIRDS, Dice, Model, Setting, consecutive, is_loaded, shared_model
 from steer.attribute import Attribute
-from steer.errors import BadInput, UnknownName
+from steer.directions.dial import Reached, Target, dial
+from steer.errors import BadInput, Cancelled, UnknownName
 from steer.knob import Knob, Window
 from steer.prepare import PictureSource
 from steer.recipe import Recipe
@@ -254,6 +255,45 @@ class Session:
             if amount != self._setting.amounts.get(knob_name, 0.0):
                 self._setting = self._setting.turned(knob_name, float(amount))
 
+    def dial(self, knob_name: str, target: Target, *, check: Callable[[], None] = lambda: None) -> Reached:
+        """Turn a knob until the first picture shows what is asked for, or as nearly as its range allows.
+
+        The other knobs stay. Where the generator takes steps, drafts are what is looked at.
+
+        Args:
+            knob_name: the knob.
+            target: a number, a colour or a picture; see `steer.dial`.
+            check: called now and then; what it raises ends the search.
+
+        Returns:
+            What was asked for, and what the judge reads of the picture now.
+
+        Raises:
+            UnknownName: there is no such knob.
+            BadInput: the knob is meant for nothing that is measured, or the target is not usable.
+            Cancelled: something else was chosen meanwhile.
+        """
+        setting, knob = self._setting, self._knob(knob_name)
+        dice, model = setting.dice, setting.dice.model
+        bird = dice.latent.rows([0])
+        drafts = model.drafts(bird, dice.sampler)
+        generator = setting.generator.with_sampler(setting.generator.draft if drafts else dice.sampler)
+        windowed = replace(knob, window=setting.windows.get(knob_name, knob.window))  # type: ignore[type-var]
+        others = setting.turned(knob_name, 0.0).steering.rows([0], dice.birds)
+
+        def pause(done: int, there_are: int) -> None:
+            model.lock.step_aside()
+            check()
+
+        with model.lock:
+            found = dial(generator, {knob_name: windowed}, bird, {knob_name: target}, steering=others, progress=pause)
+        (reached,) = found.reached
+        with self._lock:
+            if self._setting is not setting:
+                raise Cancelled(f"'{knob_name}' was not dialled, since something else was chosen meanwhile")
+            self._setting = setting.turned(knob_name, _short(reached.amounts[0]))
+        return reached
+
     def window(self, knob_name: str, start: float, end: float) -> None:
         """Let a knob act in one part only of the way from coarse, 0, to fine, 1.
 
@@ -483,6 +523,11 @@ class Session:
         if name not in self._setting.knobs:
             raise UnknownName("knob", name, self._setting.knobs)
         return self._setting.knobs[name]
+
+
+def _short(amount: float) -> float:
+    """Return an amount in four digits, so that it can be read, and typed again."""
+    return float(f"{amount:.4g}")
 
 
 def _checked(dice: Dice) -> Dice:

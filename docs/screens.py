@@ -23,7 +23,9 @@ PATIENCE = 600_000
 
 
 def turn(page: Any) -> None:
-    """Turn two knobs, and look at the difference."""
+    """Dial one knob to a colour, turn two, and look at the difference."""
+    page.get_by_label("colour to dial background hue to", exact=True).fill("#88bb66")
+    page.locator(".reached", has_text="shows").wait_for()
     page.get_by_label("hue, amount", exact=True).fill("70")
     page.get_by_label("size, amount", exact=True).fill("0.6")
     page.locator("#birds label", has_text="4").click()
