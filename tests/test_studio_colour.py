@@ -246,12 +246,11 @@ def test_the_picker_begins_with_the_colour_of_the_bird(page: Any) -> None:
 
 @pytest.mark.browser
 def test_out_of_reach_and_grey_are_said_in_plain_words(page: Any, tmp_path: Path) -> None:
-    session = Session("aviary")
-    narrow(session, -20, 20)
-    session.turn("hue", 1)
-    session.recipe().save(tmp_path / "narrow.png")
-    page.locator("#masthead input[type=file]").set_input_files(tmp_path / "narrow.png")
-    name = "hue (from the recipe)"
+    aviary, name = steer.load_generator("aviary"), "narrow hue"
+    knob = replace(steer.shipped_knobs(aviary)["hue"], name=name, range=(-20.0, 20.0))
+    bare = steer.Layout(bare=True)
+    steer.Recipe.of(aviary, aviary.sample([0]), steer.Steering([(knob, 1.0)]), layout=bare).save(tmp_path / "bird.png")
+    page.locator("#masthead input[type=file]").set_input_files(tmp_path / "bird.png")
     page.get_by_label(f"{name}, amount", exact=True).wait_for()
     pick(page, "#808080", name)
     wait_until(page, lambda: "is grey and has no hue" in said(page, name), "what is wrong with grey")

@@ -292,7 +292,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     torch.manual_seed(0)
     shape = DDIMTraining(resolution=64, channels=(32, 32)).network(WORDS, drawing=True)
-    config = DDIMConfig({**V, "num_train_timesteps": 60}, measurer="aviary-judge")
+    config = DDIMConfig({**V, "num_train_timesteps": 12}, measurer="aviary-judge")  # twelve steps, drafts six
     write_model(folder, DenoisingNetwork(shape), config, dtype=torch.float32)
     return folder
 
