@@ -32,10 +32,12 @@ class Inverted:
     def setting(self) -> Setting:
         """The setting that shows the picture with nothing turned."""
         latent, label = self.inversion.latent, self.model.label
+        asked = {name: entry for name, (entry,) in latent.condition.items()}
         dice = Dice(
             self.model,
             seeds=consecutive(0, MOST_BIRDS),
-            label=latent.condition[label.name][0] if label and label.name in latent.condition else None,
+            label=asked.pop(label.name, None) if label else None,
+            asked=asked,
             truncation=latent.truncation,
             held=latent,
         )

@@ -16,8 +16,10 @@ from steer.apps.rebuilding import command_of, python_of
 from steer.apps.restoring import restored
 from steer.apps.setting import COLUMNS, MOST_BIRDS, Dice, Model, Setting, consecutive, is_loaded, shared_model
 from steer.attribute import Attribute
-from steer.errors import BadInput, UnknownName
+from steer.directions.dial import Reached, Target, dial
+from steer.errors import BadInput, Cancelled, UnknownName
 from steer.knob import Knob, Window
+from steer.prepare import PictureSource
 from steer.recipe import Recipe
 from steer.registry import list_generators
 from steer.steering import Steering, Turn
@@ -181,6 +183,34 @@ class Session:
             if caption.strip() != self._setting.dice.caption:
                 self._step(replace(self._setting, dice=_checked(self._setting.dice.captioned(caption))))
 
+    def draw(self, kind: str, drawing: PictureSource | None) -> None:
+        """Follow a drawing, with the same dice, as long as the hand draws; None, or paper with nothing on it, for none.
+
+        Args:
+            kind: one of the generator's kinds of drawings, such as "sketch".
+            drawing: a picture in any form, brought to the generator's size.
+
+        Raises:
+            UnknownName: the generator follows no drawings of that kind.
+            BadInput: it is no picture.
+        """
+        with self._lock:
+            self._follow(self._setting.dice.drawn(kind, drawing))
+
+    def strength(self, strength: float) -> None:
+        """Follow the drawing more or less strongly: 0 not at all, 1 as it is.
+
+        Raises:
+            BadInput: there is no drawing, or it is not in that range.
+        """
+        with self._lock:
+            self._follow(self._setting.dice.followed(strength))
+
+    def _follow(self, dice: Dice) -> None:
+        """Choose dice that are asked for something else, unless it is the same; no step is made of it."""
+        if dice.asked != self._setting.dice.asked:
+            self._setting = replace(self._setting, dice=_checked(dice))
+
     def steps(self, steps: int) -> None:
         """Take another number of steps to the picture.
 
@@ -224,6 +254,45 @@ class Session:
                 raise BadInput(f"a knob is turned by a number, not by {amount}")
             if amount != self._setting.amounts.get(knob_name, 0.0):
                 self._setting = self._setting.turned(knob_name, float(amount))
+
+    def dial(self, knob_name: str, target: Target, *, check: Callable[[], None] = lambda: None) -> Reached:
+        """Turn a knob until the first picture shows what is asked for, or as nearly as its range allows.
+
+        The other knobs stay. Where the generator takes steps, drafts are what is looked at.
+
+        Args:
+            knob_name: the knob.
+            target: a number, a colour or a picture; see `steer.dial`.
+            check: called now and then; what it raises ends the search.
+
+        Returns:
+            What was asked for, and what the judge reads of the picture now.
+
+        Raises:
+            UnknownName: there is no such knob.
+            BadInput: the knob is meant for nothing that is measured, or the target is not usable.
+            Cancelled: something else was chosen meanwhile.
+        """
+        setting, knob = self._setting, self._knob(knob_name)
+        dice, model = setting.dice, setting.dice.model
+        bird = dice.latent.rows([0])
+        drafts = model.drafts(bird, dice.sampler)
+        generator = setting.generator.with_sampler(setting.generator.draft if drafts else dice.sampler)
+        windowed = replace(knob, window=setting.windows.get(knob_name, knob.window))  # type: ignore[type-var]
+        others = setting.turned(knob_name, 0.0).steering.rows([0], dice.birds)
+
+        def pause(done: int, there_are: int) -> None:
+            model.lock.step_aside()
+            check()
+
+        with model.lock:
+            found = dial(generator, {knob_name: windowed}, bird, {knob_name: target}, steering=others, progress=pause)
+        (reached,) = found.reached
+        with self._lock:
+            if self._setting is not setting:
+                raise Cancelled(f"'{knob_name}' was not dialled, since something else was chosen meanwhile")
+            self._setting = setting.turned(knob_name, _short(reached.amounts[0]))
+        return reached
 
     def window(self, knob_name: str, start: float, end: float) -> None:
         """Let a knob act in one part only of the way from coarse, 0, to fine, 1.
@@ -454,6 +523,11 @@ class Session:
         if name not in self._setting.knobs:
             raise UnknownName("knob", name, self._setting.knobs)
         return self._setting.knobs[name]
+
+
+def _short(amount: float) -> float:
+    """Return an amount in four digits, so that it can be read, and typed again."""
+    return float(f"{amount:.4g}")
 
 
 def _checked(dice: Dice) -> Dice:

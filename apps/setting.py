@@ -12,11 +12,13 @@ from torch import Tensor
 from steer.apps.fairness import FairLock
 from steer.attribute import Measurer
 from steer.backend import Condition
-from steer.errors import BadInput, SteerError
+from steer.condition import as_entry, read_entry
+from steer.errors import BadInput, SteerError, UnknownName
 from steer.generator import Generator
 from steer.knob import Knob, KnobSet, Window
 from steer.latent import Latent
 from steer.layout import Layout
+from steer.prepare import PictureSource
 from steer.recipe import Recipe
 from steer.registry import load_generator, load_measurer, shipped_knobs
 from steer.sampler import Sampler
@@ -33,6 +35,9 @@ TYPICAL = 0.8
 
 
 MOST_STEPS = 1000
+
+STRENGTH, STRONGEST = "strength", 2.0
+"""The condition that says how strongly a drawing is followed, and the most that can be asked for here."""
 
 SLICE = 0.15
 """Seconds after which whoever makes pictures lets others go first."""
@@ -71,6 +76,11 @@ class Model:
     def caption(self) -> Condition | None:
         """The condition that says in words what to draw, if there is one."""
         return next((each for each in self.generator.conditions.values() if each.kind == "text"), None)
+
+    @cached_property
+    def drawings(self) -> Mapping[str, Condition]:
+        """The kinds of drawings that can be followed, by name."""
+        return {name: each for name, each in self.generator.conditions.items() if each.kind == "picture"}
 
     @property
     def final(self) -> Sampler | None:
@@ -168,7 +178,7 @@ class Dice:
         seeds: a seed for each of `MOST_BIRDS` birds, shown or not.
         birds: how many birds are shown.
         label: the class that is asked for; None for what the seed draws.
-        asked: what else is asked for, such as a caption: an entry for each condition.
+        asked: what else is asked for, such as a caption or a drawing: an entry for each condition.
         truncation: how far the dice are drawn in.
         sampler: the steps to the picture, where the generator takes steps; None for its own.
         thrown: the dice thrown singly, each a knob and the seed it was thrown with.
@@ -212,6 +222,54 @@ class Dice:
         name, words = self.model.caption.name, caption.strip()
         others = {each: entry for each, entry in self.asked.items() if each != name}
         return replace(self, asked={**others, **({name: words} if words else {})})
+
+    @property
+    def drawing_kind(self) -> str | None:
+        """The kind of drawing that is followed; None where none is."""
+        return next((name for name in self.model.drawings if name in self.asked), None)
+
+    @cached_property
+    def drawing(self) -> Tensor | None:
+        """The drawing that is followed, (1, 3, height, width) in [0, 1]; None where none is."""
+        kind = self.drawing_kind
+        return read_entry(self.asked[kind], self.model.generator.backend.picture_size) if kind else None
+
+    def drawn(self, kind: str, drawing: PictureSource | None) -> "Dice":
+        """Return the dice with one drawing to follow, or none: where it is all paper nothing is drawn.
+
+        Raises:
+            UnknownName: the generator follows no drawings of that kind.
+            BadInput: it is no picture.
+        """
+        if kind not in self.model.drawings:
+            raise UnknownName("kind of drawing", kind, self.model.drawings)
+        taken = {*self.model.drawings, *(() if drawing is not None else (STRENGTH,))}
+        others = {name: entry for name, entry in self.asked.items() if name not in taken}
+        if drawing is None:
+            return replace(self, asked=others)
+        size = self.model.generator.backend.picture_size
+        entry = as_entry(drawing, size)
+        if bool((read_entry(entry, size) == 1).all()):
+            return self.drawn(kind, None)
+        return replace(self, asked={**others, kind: entry})
+
+    @property
+    def strength(self) -> float:
+        """How strongly the drawing is followed: 0 not at all, 1 as it is."""
+        return float(self.asked.get(STRENGTH, 1.0))
+
+    def followed(self, strength: float) -> "Dice":
+        """Return the dice with the drawing followed more or less strongly.
+
+        Raises:
+            BadInput: there is no drawing, the generator follows all equally, or it is no number from 0 to `STRONGEST`.
+        """
+        if self.drawing_kind is None or STRENGTH not in self.model.generator.conditions:
+            raise BadInput("strength is that of a drawing; draw one first, with a generator that follows drawings")
+        if not 0 <= strength <= STRONGEST:
+            raise BadInput(f"a drawing is followed with a strength of 0 to {STRONGEST:g}, not {strength:g}")
+        others = {name: entry for name, entry in self.asked.items() if name != STRENGTH}
+        return replace(self, asked=others if strength == 1 else {**others, STRENGTH: f"{float(strength)}"})
 
     @property
     def steps(self) -> int | None:
@@ -270,7 +328,12 @@ class Dice:
     def _hold(self, held: Latent, drawn: Latent) -> Latent:
         """Put held birds in the place of the first drawn ones; what is not dice follows what is asked for."""
         count = min(len(held), len(drawn))
-        asked_anew = any(set(held.condition.get(name, ())) != {entry} for name, entry in self.wanted.items())
+        own = (
+            () if self.model.label is None else (self.model.label.name,)
+        )  # drawn by the seed where it is not asked for
+        asked_anew = any(set(held.condition.get(name, ())) != {entry} for name, entry in self.wanted.items()) or any(
+            name not in self.asked for name in held.condition if name not in own
+        )
         if held.anchor and count == len(drawn) and not asked_anew and self.truncation == held.truncation:
             return held.rows(range(count))  # an inverted picture stays what it is until something of it changes
         values = {}

@@ -5,9 +5,10 @@ narrowed down by secant steps on real measurements. The measurer that finders le
 had no part in it, says what came of it.
 """
 
+import itertools
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ Target = float | str | PictureSource
 
 GRID = 9
 SECANTS = 4
+LOOKS = 1 + SECANTS
 FULL_CIRCLE = 360.0
 CLOSEST = 0.05
 """A secant step stays this part of the bracket away from its ends, so that both ends move."""
@@ -136,7 +138,7 @@ def dial(
         steering: other turns, which stay.
         measurer: what the search goes by; by default the one that finders learn from.
         judge: what says how well it went; by default the generator's own.
-        progress: called after each knob.
+        progress: called after each look at the samples, some times for every knob; what it raises ends the search.
 
     Raises:
         UnknownName: there is no such knob.
@@ -164,12 +166,16 @@ def dial(
     work = [*aims] * (ROUNDS if len(aims) > 1 else 1)
     turns: dict[str, Turn] = {}
     solved: dict[str, _Solved] = {}
-    for number, name in enumerate(work):
-        others = Steering([*kept, *(turn for other, turn in turns.items() if other != name)])
-        solved[name] = _solve(generator, latent, knobs[name], others, *aims[name], measurer)
-        turns[name] = Turn(knobs[name], solved[name].amounts.tolist())
+    looks = itertools.count(1)
+
+    def looked() -> None:
         if progress is not None:
-            progress(number + 1, len(work))
+            progress(next(looks), len(work) * LOOKS)
+
+    for name in work:
+        others = Steering([*kept, *(turn for other, turn in turns.items() if other != name)])
+        solved[name] = _solve(generator, latent, knobs[name], others, *aims[name], measurer, looked)
+        turns[name] = Turn(knobs[name], solved[name].amounts.tolist())
     final = Steering([*kept, *turns.values()])
     before, after = (read_pictures(generator, latent, judge.measure, each) for each in (Steering(kept), final))
     judged = {name: aim_of(knobs[name], target, generator, judge) for name, target in targets.items()}
@@ -259,14 +265,16 @@ def _solve(
     attribute: Attribute,
     aim: float,
     measurer: Measurer,
+    looked: Callable[[], None],
 ) -> _Solved:
-    """Look for the amounts that bring each sample nearest to the aim."""
+    """Look for the amounts that bring each sample nearest to the aim, calling ``looked`` `LOOKS` times."""
 
     def missed(amounts: Tensor) -> Tensor:
         """Return how far each sample is off, (samples, amounts), when turned by each of its amounts."""
         rows = [row for row in range(len(latent)) for _ in range(amounts.shape[1])]
         steering = Steering([*others.rows(rows, len(latent)).turns, (knob, amounts.flatten())])
         read = read_pictures(generator, latent.rows(rows), measurer.measure, steering)
+        looked()
         return attribute.difference(read[attribute.name].double(), torch.tensor(aim)).reshape(amounts.shape)
 
     amounts = torch.linspace(*knob.range, GRID, dtype=torch.float64).expand(len(latent), GRID)

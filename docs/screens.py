@@ -5,7 +5,7 @@
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,7 +23,9 @@ PATIENCE = 600_000
 
 
 def turn(page: Any) -> None:
-    """Turn two knobs, and look at the difference."""
+    """Dial one knob to a colour, turn two, and look at the difference."""
+    page.get_by_label("colour to dial background hue to", exact=True).fill("#88bb66")
+    page.locator(".reached", has_text="shows").wait_for()
     page.get_by_label("hue, amount", exact=True).fill("70")
     page.get_by_label("size, amount", exact=True).fill("0.6")
     page.locator("#birds label", has_text="4").click()
@@ -35,6 +37,39 @@ def turn(page: Any) -> None:
     page.wait_for_function("document.querySelectorAll('.strip:not([hidden]), .wheel.drawn').length >= 5")
     page.get_by_test_id("toast-body").last.wait_for()
     page.wait_for_function("!document.querySelector('[data-testid=toast-body]')")
+
+
+BIRD: Sequence[tuple[str, float, tuple[tuple[float, float], ...]]] = (
+    ("body", 14, ((24, 38), (40, 34), (36, 40), (26, 42))),
+    ("head", 11, ((43, 21), (44, 22))),
+    ("beak", 3, ((50, 22), (54, 23))),
+    ("wing", 8, ((26, 38), (34, 38))),
+    ("tail", 6, ((12, 46), (20, 41))),
+    ("legs", 2, ((32, 46), (31, 56))),
+    ("legs", 2, ((36, 45), (36, 56))),
+)
+"""A bird in strokes: brush, its width, and places, in pixels of a pad of 64."""
+
+
+def drawing(page: Any) -> None:
+    """Draw the layout of a bird."""
+    page.locator("#generator input").click()
+    page.get_by_role("option", name="aviary-ddim").click()
+    page.locator("#drawing label", has_text="Layout").click()
+    canvas = page.locator("#drawing canvas")
+    canvas.scroll_into_view_if_needed()
+    for brush, width, places in BIRD:
+        page.locator("#drawing .brushes label", has_text=brush).click()
+        page.get_by_label("width of the brush").fill(f"{width}")
+        box = canvas.bounding_box()
+        points = [(box["x"] + x * box["width"] / 64, box["y"] + y * box["height"] / 64) for x, y in places]
+        page.mouse.move(*points[0])
+        page.mouse.down()
+        for point in points[1:]:
+            page.mouse.move(*point, steps=6)
+        page.mouse.up()
+    page.wait_for_function("steer.pump.still")
+    page.wait_for_timeout(1000)
 
 
 def discover(page: Any) -> None:
@@ -107,6 +142,7 @@ SCREENS: dict[str, Callable[[Any], None]] = {
     "Grid": grid,
     "Walk": walk,
     "Lab": lab,
+    "Turn drawing": drawing,
 }
 
 

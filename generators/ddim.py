@@ -23,6 +23,7 @@ from steer.backend import Condition, Sampler, Stage, State, SteeringCall
 from steer.condition import read_entry
 from steer.errors import BadInput, BrokenFile
 from steer.files import read_weights, write_tensors, write_text
+from steer.generators.aviary.drawings import LAYOUT_COLOURS
 from steer.generators.channels_last import channels_last
 from steer.generators.diffusion.doctor import Chart
 from steer.generators.diffusion.inversion import Method, invert
@@ -50,6 +51,10 @@ SCHEMA = 1
 CONFIG, WEIGHTS, KNOBS = "config.json", "weights.safetensors", "knobs.safetensors"
 
 DRAFT_STEPS, FINAL_STEPS = 6, 50
+
+INK: Mapping[str, tuple[int, int, int]] = {"pen": (0, 0, 0)}
+PARTS_OF: Mapping[str, Mapping[str, tuple[int, int, int]]] = {"aviary-judge": LAYOUT_COLOURS}
+"""For a measurer that knows one world, the colours of the parts in the layouts of that world."""
 
 REFERENCE_WIDTH = 1 / 50
 """The width of a step, in parts of all noise levels, in which a turn in ``bottleneck.p`` acts as it is."""
@@ -127,8 +132,13 @@ class DDIM:
             conditions.append(Condition("prompt", "text", summary="what to draw, in words; 'one | other: 2' mixes"))
         if shape.drawing:
             conditions += [
-                Condition("sketch", "picture", summary="an outline in black on white to follow"),
-                Condition("layout", "picture", summary="a map of the parts, each in its colour, to follow"),
+                Condition("sketch", "picture", summary="an outline in black on white to follow", colours=INK),
+                Condition(
+                    "layout",
+                    "picture",
+                    summary="a map of the parts, each in its colour, to follow",
+                    colours=PARTS_OF.get(self.measurer, {}),
+                ),
                 Condition("strength", "number", summary=_NAMED["strength"]),
             ]
         if conditions:

@@ -6,7 +6,7 @@ import io
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from PIL import Image, UnidentifiedImageError
@@ -22,6 +22,9 @@ Asked = float | PictureSource
 
 PNG_PREFIX = "data:image/png;base64,"
 
+UNREADABLE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError)
+"""What Pillow raises where something is no picture, or one that is too large."""
+
 
 @dataclass(frozen=True)
 class Condition:
@@ -32,12 +35,15 @@ class Condition:
         kind: how it is given.
         choices: the names there are, for labels.
         summary: one line for a person.
+        colours: of a picture that a person may draw on white paper, what its colours stand for, each with its red,
+            green and blue, 0 to 255; empty where any colour will do.
     """
 
     name: str
     kind: ConditionKind
     choices: tuple[str, ...] = ()
     summary: str = ""
+    colours: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
 
     def rows(self, asked: Asked | Sequence[Asked], count: int, size: tuple[int, int]) -> list[str]:
         """Write down what is asked for, an entry for each of ``count`` rows, as latents and recipes hold it.
@@ -123,7 +129,7 @@ def read_entry(entry: str, size: tuple[int, int]) -> Pictures:
         data = base64.b64decode(entry.removeprefix(PNG_PREFIX), validate=True)
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             return prepare(image, size).picture
-    except (binascii.Error, UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (*UNREADABLE, binascii.Error) as error:
         raise BadInput(
             f"'{entry:.40}' is not the data URL of a PNG, '{PNG_PREFIX}…', as recipes hold pictures that were asked for"
         ) from error

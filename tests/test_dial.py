@@ -10,7 +10,7 @@ from known_world import Truth, affine, undrawn_aviary
 import steer
 from steer.directions.accuracy import measure_dial
 from steer.directions.dial import dial
-from steer.errors import BadInput, UnknownName
+from steer.errors import BadInput, Cancelled, UnknownName
 from steer.generator import Generator
 from steer.knob import KnobSet, LinearKnob, RingKnob
 from steer.registry import shipped_knobs
@@ -199,3 +199,16 @@ def test_the_command_dials_and_says_how_nearly(tmp_path, run, made) -> None:  # 
     code, _, errors = run("dial", "aviary", "hue", "--seeds", "1", "--out", out)
     assert (code, errors.count("\n")) == (2, 1)
     assert "hue=orange" in errors
+
+
+def test_progress_is_told_after_every_look_and_may_end_the_search(birds: Generator, knobs: KnobSet) -> None:
+    told: list[tuple[int, int]] = []
+    dialled(birds, knobs, {"hue": "lime", "size": 0.7}, progress=lambda done, whole: told.append((done, whole)))
+    assert told == [(done, len(told)) for done in range(1, len(told) + 1)]
+    assert len(told) > 2 * 2  # each of the two is dialled twice, and looked at more than once
+
+    def stop(done: int, whole: int) -> None:
+        raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        dialled(birds, knobs, {"hue": "lime"}, progress=stop)

@@ -86,7 +86,7 @@ BOARD = """
 @pytest.fixture(scope="module")
 def page(window: Any) -> Iterator[Any]:
     page = window.new_page()
-    for script in ("studio.js", "pump.js", "view.js", "board.js", "dial.js", "pad.js"):
+    for script in ("studio.js", "pump.js", "view.js", "board.js", "dial.js", "pad.js", "colour.js"):
         page.add_script_tag(path=SCRIPTS / script)
     yield page
     page.close()

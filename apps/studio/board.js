@@ -86,7 +86,7 @@
     };
     show(knob.amount);
     const draw = ({ address, text }) => Object.assign(image, { src: address, alt: text, hidden: false });
-    return steer.withWindow({ root, show, draw }, knob, pump);
+    return steer.withWindow(steer.withColour({ root, show, turn, draw }, knob, pump), knob, pump);
   };
 
   steer.board = ({ element, props, server, watch, rest }) => {

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from steer.apps.studio.aiming import can_aim
 from steer.apps.studio.desks import Desk, step_of
 from steer.apps.studio.panels import HUES, knob_info, plain
 from steer.knob import Knob, is_round
@@ -36,6 +37,7 @@ def _knob(desk: Desk, name: str, knob: Knob) -> dict[str, Any]:
         "round": is_round(knob),
         "face": "hue" if knob.attribute in HUES else "heading" if knob.attribute == "heading" else "plain",
         "attribute": knob.attribute,
+        "aims": can_aim(attribute),
         "help": knob_info(knob, attribute.summary if attribute else ""),
         "unit": UNIT_MARKS.get(knob.unit, ""),
         "least": _short(least),

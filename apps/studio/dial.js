@@ -73,6 +73,7 @@
     const part = {
       root,
       show,
+      turn: set,
       draw: ({ address, text }) => {
         wheel.style.setProperty("--strip", `url("${address}")`);
         wheel.title = text;
@@ -87,6 +88,6 @@
         show(knob.amount, field);
       },
     };
-    return steer.withWindow(part, knob, pump);
+    return steer.withWindow(steer.withColour(part, knob, pump), knob, pump);
   };
 })();

@@ -1,4 +1,4 @@
-"""What the page asks for while the hand moves: pictures, readings, strips and maps.
+"""What the page asks for while the hand moves: pictures, readings, strips and maps, drawings and colours.
 
 These calls pass by Gradio's queue, which takes longer than a picture does. So everything is checked here: the page's
 key, how much it asks for at a time, and every number. What goes wrong is answered in plain words, under ``error``.
@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from steer.apps.session import Picture
+from steer.apps.studio import aiming
 from steer.apps.studio.desks import Desk, Desks
+from steer.apps.studio.drawing import draw
 from steer.apps.studio.panels import addresses, contact, descriptions, heat_map, plain, readings_html, summary
 from steer.errors import BadInput, Cancelled, SteerError, UnknownName
 from steer.knob import is_round
@@ -72,7 +74,12 @@ def chart(desk: Desk, asked: Mapping[str, Any]) -> Answer:
     return {"known": known, "address": contact(pictures, len(columns))}
 
 
-CALLS: tuple[Verb, ...] = (look, finish, judge, strip, chart)
+def aim(desk: Desk, asked: Mapping[str, Any]) -> Answer:
+    """Dial a knob to a colour."""
+    return aiming.aim(desk, asked, _unmoved(desk, asked))
+
+
+CALLS: tuple[Verb, ...] = (look, finish, judge, strip, chart, draw, aim)
 
 
 def calls(desks: Desks) -> list[Callable[[Any], Answer]]:

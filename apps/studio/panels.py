@@ -69,9 +69,10 @@ def descriptions(setting: Setting) -> list[str]:
         for name, amount in setting.amounts.items()
     )
     labels = setting.labels or (setting.dice.caption or "picture",) * setting.dice.birds
+    after = f", after a {plain(drawn)}" if (drawn := setting.dice.drawing_kind) else ""
     kind = "seed " if setting.dice.plain else "own dice from seed "
     return [
-        f"{label}, {kind}{seed}{', turned: ' + turns if turns else ''}"
+        f"{label}{after}, {kind}{seed}{', turned: ' + turns if turns else ''}"
         for label, seed in zip(labels, setting.dice.seeds, strict=False)
     ]
 
@@ -80,7 +81,9 @@ def summary(setting: Setting) -> str:
     """Say in a few words what is shown."""
     seeds = f"seed {seed_text(setting.dice.seeds[: setting.dice.birds])}" if setting.dice.plain else "own dice"
     labels = sorted(set(setting.labels))
-    shown = setting.dice.caption or f"{setting.dice.birds} picture{'s' if setting.dice.birds > 1 else ''}"
+    drawn = setting.dice.drawing_kind
+    count = f"{setting.dice.birds} picture{'s' if setting.dice.birds > 1 else ''}"
+    shown = setting.dice.caption or (f"after a {plain(drawn)}" if drawn else count)
     return f"{labels[0] if len(labels) == 1 else shown} · {seeds}"
 
 

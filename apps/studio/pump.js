@@ -108,6 +108,7 @@
     return {
       latencies,
       moves,
+      ask,
       /** Whether everything that was asked for is shown. */
       get still() { return shown === newest && finished && !looking; },
       on: (what, listen) => listeners[what].push(listen),

@@ -30,7 +30,7 @@ SWEEP_EVERY, SWEEP_AFTER = 60, 600
 """Seconds between two sweeps of the server's temporary files, and how old a file is then."""
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("studio.js", "pump.js", "view.js", "board.js", "dial.js", "pad.js")
+SCRIPTS = ("studio.js", "pump.js", "view.js", "board.js", "dial.js", "pad.js", "colour.js", "drawing.js")
 """In the order in which they build on each other."""
 
 Auth = tuple[str, str] | list[tuple[str, str]] | Callable[[str, str], bool]

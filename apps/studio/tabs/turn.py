@@ -13,6 +13,7 @@ from steer.apps.session import Session
 from steer.apps.setting import COLUMNS, LARGEST_SEED, MOST_STEPS, TYPICAL
 from steer.apps.studio.board import describe
 from steer.apps.studio.desks import Desk
+from steer.apps.studio.drawing import describe_drawing
 from steer.apps.studio.frame import EACH, FETCH, LATEST, Frame, plainly
 from steer.apps.studio.live import calls
 from steer.apps.studio.panels import descriptions, plain, thumb
@@ -28,6 +29,9 @@ NAME_BOXES = """() => {
     document.querySelector(`#${name} textarea`)?.setAttribute("aria-label", name);
 }"""
 """Gives the boxes of code their names: Gradio's labels name the button in them."""
+
+DRAWN_KIND = "(file) => [file, steer.drawnKind]"
+"""Says what kind of drawing a picture that was brought shall be."""
 
 VIEWS = {"Picture": "plain", "Before and after": "before", "Difference": "difference"}
 """Ways to look at a picture, and their names in the scripts."""
@@ -92,6 +96,11 @@ class Turn:
             visible=False,
             elem_id="caption",
         )
+        self.drawing = gr.HTML(
+            {}, html_template="", js_on_load="steer.drawing({ element, props, watch })", elem_id="drawing"
+        )
+        self.kind = gr.Textbox(visible=False)
+        self.photo = gr.UploadButton("Use a picture", file_types=["image"], elem_id="drawing-photo")
         with gr.Column(elem_id="dice"):
             self.seed = gr.Number(
                 0,
@@ -160,6 +169,8 @@ class Turn:
         asked = [self.caption.submit, self.caption.blur]
         gr.on(asked, self._caption, self.caption, self.board, **LATEST)
         gr.on([self.steps.submit, self.steps.blur], self._steps, self.steps, self.board, **LATEST)
+        photo = self.photo.upload(self._draw_photo, [self.photo, self.kind], None, js=DRAWN_KIND, **EACH)
+        self.frame.changed(photo)
         self.seed.input(self._seed, self.seed, self.board, **LATEST)
         self.throw.click(self._throw, None, self.controls, **LATEST)
         self.throw_one.click(self._throw_one, self.die, self.controls, **LATEST)
@@ -178,7 +189,7 @@ class Turn:
 
     def follow(self, event: Any) -> None:
         """See `Tab.follow`."""
-        event.then(self._show, None, self.controls, **LATEST)
+        event.then(self._show, None, [*self.controls, self.drawing], **LATEST)
 
     def _rest(self, request: gr.Request) -> list[Any]:
         """Keep the step, and say it in code."""
@@ -204,6 +215,11 @@ class Turn:
 
     def _caption(self, request: gr.Request, caption: str) -> Any:
         return self._anew(request, lambda session: session.caption(caption or ""))
+
+    def _draw_photo(self, request: gr.Request, path: str, kind: str) -> None:
+        """Put a picture that somebody brings onto the pad."""
+        with plainly(hidden=f"{Path(path).parent}/"):
+            self.frame.desk(request).do(lambda session: session.draw(kind, path))
 
     def _steps(self, request: gr.Request, steps: int | None) -> Any:
         return gr.skip() if steps is None else self._anew(request, lambda session: session.steps(steps))
@@ -260,7 +276,7 @@ class Turn:
         desk.revise()
         dies = desk.session.setting.dice.model.dice_knobs
         die = gr.Dropdown([(plain(name), name) for name in dies], value=next(iter(dies), None), visible=bool(dies))
-        return {**self._choices(desk), self.die: die}
+        return {**self._choices(desk), self.die: die, self.drawing: describe_drawing(desk)}
 
     def _choices(self, desk: Desk) -> Update:
         dice = desk.session.setting.dice
