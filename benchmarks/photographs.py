@@ -171,7 +171,7 @@ def knobs(work: Work) -> str:
     found.save(work.picture("knobs.safetensors"))
     card = steer.scorecard(model, found, seeds=work.judged, measurer=load_measurer("picture"))
     for name in SHOWN:
-        save_picture(steer.strip(model, found[name], range(3), columns=7).image(), work.picture(f"{name}.jpg"))
+        save_picture(steer.strip(model, found[name], range(3), columns=7).image(model), work.picture(f"{name}.jpg"))
     heading, *rows = card.table()
     pictures = "\n\n".join(work.shows(f"{name}.jpg", f"{spoken(name)}, over its range") for name in SHOWN)
     return f"{table(heading, rows)}\n\n{pictures}"
@@ -196,7 +196,7 @@ def words(work: Work) -> str:
         rows.append((f"{away} → {towards}", *(f"{one:.2f}, {other:.2f}" for one, other in shares)))
         if (away, towards) == PAIRS[0]:
             strip = steer.strip(model, knob, range(4), amounts=AMOUNTS, condition={by: away})
-            save_picture(strip.image(), work.picture("words.jpg"))
+            save_picture(strip.image(model), work.picture("words.jpg"))
     told = table(("from, to", *(f"{amount:g}" for amount in AMOUNTS)), rows)
     return f"{told}\n\n{work.shows('words.jpg', 'A knob of words: {} to {}'.format(*PAIRS[0]))}"
 
