@@ -49,7 +49,7 @@ GENERATOR = "ddim"
 SCHEMA = 1
 CONFIG, WEIGHTS, KNOBS = "config.json", "weights.safetensors", "knobs.safetensors"
 
-DRAFT_STEPS, FINAL_STEPS = 6, 50
+FINAL_STEPS = 50
 
 REFERENCE_WIDTH = 1 / 50
 """The width of a step, in parts of all noise levels, in which a turn in ``bottleneck.p`` acts as it is."""
@@ -76,6 +76,7 @@ class DDIMConfig:
         low_levels: how many low levels are added, so that inversion is exact; see `Levels.spread`.
         guidance: guidance where something is asked for and nothing else said.
         measurer: the registered measurer that knows its pictures.
+        draft_steps: steps of a draft, for looking while a hand moves; no finished picture depends on them.
     """
 
     schedule: Mapping[str, Any] = field(default_factory=dict)
@@ -83,6 +84,7 @@ class DDIMConfig:
     low_levels: int = 2
     guidance: float = 2.0
     measurer: str = "picture"
+    draft_steps: int = 6
 
 
 class DDIM:
@@ -114,7 +116,7 @@ class DDIM:
         self.prediction = _PREDICTIONS[config.schedule.get("prediction_type", "epsilon")]
         size = network.config.resolution
         self.picture_size = (size, size)
-        counts = {"draft": DRAFT_STEPS, "final": FINAL_STEPS}
+        counts = {"draft": config.draft_steps, "final": FINAL_STEPS}
         self.samplers = {name: Sampler(min(steps, len(schedule))) for name, steps in counts.items()}
         self.conditions = self._conditions()
         self.spaces = self._spaces()
@@ -474,7 +476,9 @@ def _hash(row: Tensor) -> int:
 
 def fingerprint(network: DenoisingNetwork, config: DDIMConfig) -> str:
     """Return a hash of a network's weights and of all that decides what they draw."""
-    parts = {"network": asdict(network.config), "config": asdict(config)}
+    used = asdict(config)
+    del used["draft_steps"]  # knobs and recipes outlive another choice of drafts
+    parts = {"network": asdict(network.config), "config": used}
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(name.encode())

@@ -343,6 +343,13 @@ def test_a_model_of_few_levels_takes_no_more_steps_than_it_has() -> None:
     assert tiny_ddim().backend.samplers == {"draft": Sampler(6), "final": Sampler(50)}
 
 
+def test_a_model_says_how_many_steps_its_drafts_take_and_knobs_fit_it_whatever_it_says(tmp_path: Path) -> None:
+    write_model(tmp_path, network(), DDIMConfig(V, draft_steps=3), dtype=torch.float32)
+    generator = steer.load_generator(tmp_path, device="cpu")
+    assert generator.draft == Sampler(3)
+    assert generator.fingerprint == DDIM(network(), DDIMConfig(V)).fingerprint
+
+
 def test_a_model_comes_back_as_it_was_written(tmp_path: Path) -> None:
     config = DDIMConfig(V, guidance=3.0, measurer="aviary-judge")
     write_model(tmp_path, network(), config, dtype=torch.float32)
