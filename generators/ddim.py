@@ -116,11 +116,16 @@ class DDIM:
         self.prediction = _PREDICTIONS[config.schedule.get("prediction_type", "epsilon")]
         size = network.config.resolution
         self.picture_size = (size, size)
-        counts = {"draft": config.draft_steps, "final": FINAL_STEPS}
-        self.samplers = {name: Sampler(min(steps, len(schedule))) for name, steps in counts.items()}
+        self.samplers = self._samplers()
         self.conditions = self._conditions()
         self.spaces = self._spaces()
         self._read: dict[str, Tensor] = {}
+
+    def _samplers(self) -> Mapping[str, Sampler]:
+        """Return those of drafts, without the low levels, which serve inversion and show nothing, and of the rest."""
+        count = len(self.schedule)
+        draft = Levels.spread(count, min(self.config.draft_steps, count))
+        return {"draft": Sampler.at(draft.times[1:]), "final": Sampler(min(FINAL_STEPS, count))}
 
     def _conditions(self) -> Mapping[str, Condition]:
         shape = self.network.config
