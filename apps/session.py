@@ -346,26 +346,26 @@ class Session:
         """Make the pictures of the setting as it is now.
 
         Args:
-            draft: quickly, in few steps, where the generator takes steps.
+            draft: for a hand that moves: in few steps, where the generator takes steps, and on half of the processors.
             check: called now and then; what it raises ends the work.
         """
         setting, start = self._setting, perf_counter()
-        draft = draft and setting.dice.model.drafts(setting.dice.latent, setting.dice.sampler)
         if setting.amounts:
             return self._made(setting, draft, check)
         return replace(self._plain(setting.dice, draft, check), setting=setting, seconds=perf_counter() - start)
 
     def _plain(self, dice: Dice, draft: bool, check: Callable[[], None]) -> Picture:
         """Return the pictures of dice with no knob turned; they are kept until other dice are thrown."""
-        kept = self._unturned.get(draft)
+        few_steps = draft and dice.drafts
+        kept = self._unturned.get(few_steps)
         if kept is None or kept.setting.dice is not dice:
-            kept = self._unturned[draft] = self._made(Setting(dice, {}), draft, check)
+            kept = self._unturned[few_steps] = self._made(Setting(dice, {}), draft, check)
         return kept
 
     def _made(self, setting: Setting, draft: bool, check: Callable[[], None]) -> Picture:
         start = perf_counter()
         pixels = setting.dice.decode(setting.dice.latent, setting.steering, draft=draft, check=check)
-        return Picture(setting, pixels, perf_counter() - start, draft)
+        return Picture(setting, pixels, perf_counter() - start, draft and setting.dice.drafts)
 
     def glimpse(self, setting: Setting) -> Tensor:
         """Return the first bird of a setting, such as a step of the history, as a draft: (1, 3, height, width)."""

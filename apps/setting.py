@@ -1,6 +1,7 @@
 """Settings: everything a person has chosen, frozen; dice, knobs and amounts that pictures follow from."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from threading import Lock
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from steer.apps.fairness import FairLock
+from steer.apps.processors import half_of_the_processors
 from steer.attribute import Measurer
 from steer.backend import Condition
 from steer.condition import as_entry, read_entry
@@ -125,7 +127,7 @@ class Model:
             latent: what to make pictures of.
             steering: the turns.
             sampler: the steps, where the generator takes steps; None for its own.
-            draft: make do with few steps, where the generator takes steps.
+            draft: make do with few steps, where the generator takes steps, and with half of the processors.
             check: called after every stage; what it raises ends the work.
         """
         since = perf_counter()
@@ -138,7 +140,7 @@ class Model:
                 since = perf_counter()
 
         sampler = self.generator.draft if draft and self.drafts(latent, sampler) else sampler
-        with self.lock, torch.no_grad():
+        with self.lock, torch.no_grad(), half_of_the_processors() if draft else nullcontext():
             since = perf_counter()
             return self.generator.decode(latent, steering, sampler=sampler, progress=pause)
 
@@ -146,7 +148,7 @@ class Model:
         """Measure pictures; (batch,) per attribute, and nothing where there is no measurer."""
         if self.measurer is None:
             return {}
-        with torch.no_grad():
+        with torch.no_grad(), half_of_the_processors():
             return self.measurer.measure(pictures)
 
 
@@ -276,6 +278,11 @@ class Dice:
         """How many steps lead to the picture; None where there is no choice of them."""
         sampler = self.sampler or self.model.final
         return sampler.steps if sampler else None
+
+    @property
+    def drafts(self) -> bool:
+        """Whether a draft of them takes fewer steps than the picture; see `Model.drafts`."""
+        return self.model.drafts(self.latent, self.sampler)
 
     def stepped(self, steps: int) -> "Dice":
         """Return the dice with another number of steps to the picture.

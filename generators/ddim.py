@@ -50,7 +50,7 @@ GENERATOR = "ddim"
 SCHEMA = 1
 CONFIG, WEIGHTS, KNOBS = "config.json", "weights.safetensors", "knobs.safetensors"
 
-DRAFT_STEPS, FINAL_STEPS = 6, 50
+FINAL_STEPS = 50
 
 INK: Mapping[str, tuple[int, int, int]] = {"pen": (0, 0, 0)}
 PARTS_OF: Mapping[str, Mapping[str, tuple[int, int, int]]] = {"aviary-judge": LAYOUT_COLOURS}
@@ -81,6 +81,7 @@ class DDIMConfig:
         low_levels: how many low levels are added, so that inversion is exact; see `Levels.spread`.
         guidance: guidance where something is asked for and nothing else said.
         measurer: the registered measurer that knows its pictures.
+        draft_steps: steps of a draft, for looking while a hand moves; no finished picture depends on them.
     """
 
     schedule: Mapping[str, Any] = field(default_factory=dict)
@@ -88,6 +89,7 @@ class DDIMConfig:
     low_levels: int = 2
     guidance: float = 2.0
     measurer: str = "picture"
+    draft_steps: int = 6
 
 
 class DDIM:
@@ -119,11 +121,16 @@ class DDIM:
         self.prediction = _PREDICTIONS[config.schedule.get("prediction_type", "epsilon")]
         size = network.config.resolution
         self.picture_size = (size, size)
-        counts = {"draft": DRAFT_STEPS, "final": FINAL_STEPS}
-        self.samplers = {name: Sampler(min(steps, len(schedule))) for name, steps in counts.items()}
+        self.samplers = self._samplers()
         self.conditions = self._conditions()
         self.spaces = self._spaces()
         self._read: dict[str, Tensor] = {}
+
+    def _samplers(self) -> Mapping[str, Sampler]:
+        """Return those of drafts, without the low levels, which serve inversion and show nothing, and of the rest."""
+        count = len(self.schedule)
+        draft = Levels.spread(count, min(self.config.draft_steps, count))
+        return {"draft": Sampler.at(draft.times[1:]), "final": Sampler(min(FINAL_STEPS, count))}
 
     def _conditions(self) -> Mapping[str, Condition]:
         shape = self.network.config
@@ -484,7 +491,9 @@ def _hash(row: Tensor) -> int:
 
 def fingerprint(network: DenoisingNetwork, config: DDIMConfig) -> str:
     """Return a hash of a network's weights and of all that decides what they draw."""
-    parts = {"network": asdict(network.config), "config": asdict(config)}
+    used = asdict(config)
+    del used["draft_steps"]  # knobs and recipes outlive another choice of drafts
+    parts = {"network": asdict(network.config), "config": used}
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(name.encode())

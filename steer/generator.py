@@ -515,12 +515,17 @@ class Generator:
 
     def _resume(self, latent: Latent, sampler: Sampler | None, first: int) -> tuple[State, int]:
         """Return a state to start from and the stages done by then: those before the first touched one, if kept."""
-        state = self._cache.get((latent.digest, sampler, first)) if first and not _traced(latent) else None
+        state = self._cache.get(_key(latent, sampler, first)) if first and not _traced(latent) else None
         return (self.backend.begin(latent, sampler), 0) if state is None else (state, first)
 
     def _keep(self, latent: Latent, sampler: Sampler | None, first: int, state: State) -> None:
         if not _traced(latent):
-            self._cache.put((latent.digest, sampler, first), state)
+            self._cache.put(_key(latent, sampler, first), state)
+
+
+def _key(latent: Latent, sampler: Sampler | None, first: int) -> tuple[object, ...]:
+    """Return what a kept state belongs to; another number of threads rounds differently, so states are not shared."""
+    return latent.digest, sampler, first, torch.get_num_threads()
 
 
 def _traced(latent: Latent) -> bool:

@@ -339,8 +339,21 @@ def test_levels_beyond_those_of_the_model_are_refused(generator: Generator) -> N
 def test_a_model_of_few_levels_takes_no_more_steps_than_it_has() -> None:
     few = tiny_ddim(levels=4, low_levels=0)
     assert len(few.backend.stages(few.sample([0]), None)) == 4
-    assert few.draft == Sampler(4)
-    assert tiny_ddim().backend.samplers == {"draft": Sampler(6), "final": Sampler(50)}
+    assert few.draft == Sampler.at([0, 1, 2, 3])
+    assert tiny_ddim().backend.samplers["final"] == Sampler(50)
+
+
+def test_a_draft_takes_no_steps_that_only_inversion_needs() -> None:
+    generator = tiny_ddim(low_levels=2)
+    assert generator.draft is not None and generator.draft.steps == 6
+    assert len(generator.backend.stages(generator.sample([0]), generator.draft)) == 6
+
+
+def test_a_model_says_how_many_steps_its_drafts_take_and_knobs_fit_it_whatever_it_says(tmp_path: Path) -> None:
+    write_model(tmp_path, network(), DDIMConfig(V, draft_steps=3), dtype=torch.float32)
+    generator = steer.load_generator(tmp_path, device="cpu")
+    assert generator.draft is not None and generator.draft.steps == 3
+    assert generator.fingerprint == DDIM(network(), DDIMConfig(V)).fingerprint
 
 
 def test_a_model_comes_back_as_it_was_written(tmp_path: Path) -> None:

@@ -44,6 +44,9 @@ def studio(
 
     # Gradio asks matplotlib at every event what it draws on, which would look for a screen before the first picture.
     os.environ.setdefault("MPLBACKEND", "agg")
+    # The threads of a computation wait for each other asleep. Awake they would keep processors from the browser, and
+    # where it takes one all the same, wait in vain: a pass of a diffusion model then takes up to ten times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     with _unswept():
         from steer.apps.studio import launch
 

@@ -8,11 +8,18 @@
   /** Write a text where it is another one: even the same text anew has the page laid out again. */
   const say = (element, text) => { if (element.textContent !== text) element.textContent = text; };
 
-  /** Give an image new content; done when it can be seen, so that nothing flickers. */
+  /** Done when an image was loaded, or cannot be; when its address changes meanwhile, then with the newer one. */
+  const settled = (image) => new Promise((done) => {
+    const over = new AbortController();
+    for (const event of ["load", "error"]) image.addEventListener(event, () => (over.abort(), done()), { signal: over.signal });
+  });
+
+  /** Give an image new content; done when the next frame shows it. `decode` would have that wait for a frame of its own. */
   const draw = async (image, address, text) => {
-    if (image.src !== address) image.src = address;
     image.alt = text;
-    await image.decode().catch(() => {});
+    if (image.src === address) return;
+    image.src = address;
+    await settled(image);
   };
 
   steer.view = ({ element }) => {
@@ -28,7 +35,8 @@
     const frames = []; // when the last were shown
     let saidSpeedAt = 0;
 
-    const bird = () => make("span", { class: "bird" }, make("img", { class: "now" }), make("img", { class: "other", alt: "" }));
+    const bird = () => make("span", { class: "bird" },
+      make("img", { class: "now", decoding: "sync" }), make("img", { class: "other", decoding: "sync", alt: "" }));
 
     const cut = (event) => {
       const cell = event.target.closest(".bird");
