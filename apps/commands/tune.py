@@ -77,8 +77,7 @@ def tune(
             scaled: dict[str, Knob] = {}
             for name, each in tuned.items():
                 scaled[name] = lay_out(model, each)
-                if said is not None:
-                    said(len(scaled), len(tuned))
+                said(len(scaled), len(tuned))
             tuned = scaled
     found = KnobSet(tuned, report)
     found.save(out)
