@@ -97,6 +97,10 @@ class Session:
     Args:
         generator: the generator to begin with, a name or a folder of weights.
         available: the generators that may be chosen; by default all that are installed, and this one.
+
+    Attributes:
+        history: the steps that can be undone.
+        opened: the recipe that was restored last; it may hold more than is shown.
     """
 
     def __init__(self, generator: str, available: Sequence[str] | None = None) -> None:
@@ -106,6 +110,7 @@ class Session:
         model = self.model(Path(generator).name)
         self._setting = Setting(Dice(model), dict(model.knobs))
         self.history = History(self._setting)
+        self.opened: Recipe | None = None
         self._unturned: dict[bool, Picture] = {}
 
     @property
@@ -508,6 +513,7 @@ class Session:
         setting, note = restored(recipe, self.model(recipe.generator))
         with self._lock:
             self._step(setting)
+            self.opened = recipe
         return note
 
     def adopt(self, setting: Setting) -> None:
