@@ -9,6 +9,7 @@ from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from steer.amounts import evenly
@@ -308,6 +309,11 @@ class Grid:
         turns = [
             Turn(knob, [cell.amounts.get(name, 0.0) for cell in cells], windows.get(name))
             for name, knob in knobs.items()
+        ]
+        turns += [
+            replace(turn, amount=[float(torch.as_tensor(turn.amount)) if each is cell else 0.0 for each in cells])
+            for cell in cells
+            for turn in cell.held()
         ]
         latent, sampler = concatenate([cell.dice.latent for cell in cells]), cells[0].dice.sampler
         return Recipe.of(self.setting.generator, latent, Steering(turns), sampler=sampler, chunk=1)

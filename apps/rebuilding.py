@@ -82,6 +82,8 @@ def _turn_of(setting: Setting, knob: str, amount: float) -> str:
 
 
 def _shipped(setting: Setting) -> bool:
-    """Return whether every turned knob is one that comes with the generator."""
+    """Return whether all turns are of knobs that come with the generator, and none holds what is locked."""
+    if setting.holds:
+        return False
     shipped = setting.dice.model.knobs
     return all(name in shipped and setting.knobs[name] is shipped[name] for name in setting.amounts)

@@ -7,13 +7,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from steer.apps.setting import COLUMNS, MOST_BIRDS, Dice, Model, Setting, consecutive
+from steer.apps.holding import holds
+from steer.apps.setting import COLUMNS, MOST_BIRDS, Dice, Kept, Model, Setting, consecutive
 from steer.errors import BadInput, BrokenFile, WrongGenerator
 from steer.knob import Knob
 from steer.latent import Latent
 from steer.recipe import Recipe
 from steer.sampler import Sampler
 from steer.scene import Scene
+from steer.steering import Steering, Turn
 
 
 def restored(recipe: Recipe, model: Model) -> tuple[Setting, str | None]:
@@ -33,7 +35,8 @@ def restored(recipe: Recipe, model: Model) -> tuple[Setting, str | None]:
     scene = recipe.scene
     if scene is None:
         raise BadInput("this is the recipe of a film, and here pictures are shown; use: steer render FILE --out OTHER")
-    turns = [record.turn() for record in scene.turns]
+    every = [record.turn() for record in scene.turns]
+    turns, holding = [turn for turn in every if not holds(turn)], [turn for turn in every if holds(turn)]
     if not scene.seeds or any(turn.absolute for turn in turns):
         raise BadInput("this recipe holds what no slider shows; make its picture with: steer render FILE --out OTHER")
 
@@ -52,13 +55,28 @@ def restored(recipe: Recipe, model: Model) -> tuple[Setting, str | None]:
     dice = _dice(scene, model, birds, {name: entries[0] for name, entries in asked.items()})
     if recipe.sampler and dice.latent.anchor is None and Sampler(**recipe.sampler) != model.final:
         dice = replace(dice, sampler=Sampler(**recipe.sampler))
-    setting = Setting(dice, knobs, turned, windows)
+    setting = _locked(Setting(dice, knobs, turned, windows), holding, len(scene.seeds))
     try:
         dice.decode(dice.latent, setting.steering, draft=True)
     except (RuntimeError, IndexError, ValueError) as error:
         raise _misfit(model) from error
     note = f"This file holds {count} pictures; here {'are' if birds > 1 else 'is'} the first {birds}."
     return setting, note if birds < count else None
+
+
+def _locked(setting: Setting, holding: Sequence[Turn], count: int) -> Setting:
+    """Return a setting with the locks of a recipe, held by the very turns that the recipe has for it.
+
+    Where nothing can be locked here those turns stay, as knobs like any other.
+    """
+    locks = tuple(dict.fromkeys(lock for turn in holding for lock in turn.knob.provenance.options.get("lock", ())))
+    birds, can = range(setting.dice.birds), setting.dice.model.holder.names
+    kept = Steering(holding).rows(birds, count).turns
+    if not set(locks) <= set(can):
+        knobs = {turn.knob.name: turn.knob for turn in kept}
+        amounts = {turn.knob.name: float(turn.amounts(len(birds))[0]) for turn in kept}
+        return replace(setting, knobs={**setting.knobs, **knobs}, amounts={**setting.amounts, **amounts})
+    return replace(setting, locks=locks, kept=Kept(setting, kept))
 
 
 def _count(recipe: Recipe) -> int:

@@ -16,6 +16,7 @@ from steer.apps.rebuilding import command_of, python_of
 from steer.apps.restoring import restored
 from steer.apps.setting import COLUMNS, MOST_BIRDS, Dice, Model, Setting, consecutive, is_loaded, shared_model
 from steer.attribute import Attribute
+from steer.directions.background import BACKGROUND
 from steer.directions.dial import Reached, Target, dial
 from steer.errors import BadInput, Cancelled, UnknownName
 from steer.knob import Knob, Window
@@ -26,6 +27,18 @@ from steer.steering import Steering, Turn
 
 STRIP_AT_ONCE = 2
 """Pictures of a strip made under one lock, so that a live picture waits no longer than that."""
+
+
+AROUND = Attribute(
+    BACKGROUND,
+    "linear",
+    low=0,
+    high=1,
+    unit="spread",
+    spread=1,
+    summary="How far all that stands around the thing has changed; from picture to picture it differs by about 1.",
+)
+"""The background as something that can be locked."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,10 +74,12 @@ class Reading:
 
     Attributes:
         attribute: what is measured.
-        value: what it measures now, in its unit.
+        value: what it measures now, in its unit; not a number where nobody looks.
         before: what it measured before any knob was turned.
         moved: from there to here; the short way round for circles.
         asked: the amounts of the knobs meant for it, each with its unit.
+        locked: whether it is locked; None where it cannot be.
+        loose: how far the same turns would have moved it without any lock, where it is locked.
     """
 
     attribute: Attribute
@@ -72,6 +87,8 @@ class Reading:
     before: float
     moved: float
     asked: tuple[tuple[float, str], ...] = ()
+    locked: bool | None = None
+    loose: float | None = None
 
 
 class Session:
@@ -82,6 +99,10 @@ class Session:
     Args:
         generator: the generator to begin with, a name or a folder of weights.
         available: the generators that may be chosen; by default all that are installed, and this one.
+
+    Attributes:
+        history: the steps that can be undone.
+        opened: the recipe that was restored last; it may hold more than is shown.
     """
 
     def __init__(self, generator: str, available: Sequence[str] | None = None) -> None:
@@ -91,6 +112,7 @@ class Session:
         model = self.model(Path(generator).name)
         self._setting = Setting(Dice(model), dict(model.knobs))
         self.history = History(self._setting)
+        self.opened: Recipe | None = None
         self._unturned: dict[bool, Picture] = {}
 
     @property
@@ -306,6 +328,30 @@ class Session:
             if window != self._setting.windows.get(knob_name, knob.window):
                 self._setting = self._setting.windowed(knob_name, window)
 
+    def lock(self, name: str, locked: bool = True) -> None:
+        """Hold something while knobs turn, or hold it no longer.
+
+        Raises:
+            UnknownName: there is no such thing to lock.
+        """
+        with self._lock:
+            can = self._setting.dice.model.holder.names
+            if name not in can:
+                raise UnknownName("thing to lock", name, can, "" if can else "nothing can be held here")
+            others = tuple(each for each in self._setting.locks if each != name)
+            locks = (*others, name) if locked else others
+            if locks != self._setting.locks:
+                self._step(replace(self._setting, locks=locks))
+
+    def prepare(self, *, check: Callable[[], None] = lambda: None) -> None:
+        """Measure how the dice answer where something is locked, so that drafts hold it from the first move on.
+
+        Args:
+            check: as in `picture`.
+        """
+        if self._setting.locks:
+            self._setting.dice.answers(self._setting.locks, check)
+
     def reset(self, knob_name: str | None = None) -> None:
         """Turn every knob back to 0 and let it act in its own window, or only the one that is named.
 
@@ -364,8 +410,13 @@ class Session:
 
     def _made(self, setting: Setting, draft: bool, check: Callable[[], None]) -> Picture:
         start = perf_counter()
-        pixels = setting.dice.decode(setting.dice.latent, setting.steering, draft=draft, check=check)
-        return Picture(setting, pixels, perf_counter() - start, draft and setting.dice.drafts)
+        rough = draft and (setting.dice.drafts or not setting.settled)
+        if rough:
+            steering = setting.braced(setting.turns, range(setting.dice.birds))
+        else:
+            steering = Steering([*setting.turns, *setting.held(check)])
+        pixels = setting.dice.decode(setting.dice.latent, steering, draft=draft, check=check)
+        return Picture(setting, pixels, perf_counter() - start, rough)
 
     def glimpse(self, setting: Setting) -> Tensor:
         """Return the first bird of a setting, such as a step of the history, as a draft: (1, 3, height, width)."""
@@ -431,14 +482,14 @@ class Session:
         setting = self._setting
         knobs = {name: self._knob(name) for name in places[0]}
         bird = setting.dice.latent.rows([0])
-        others = [turn for turn in setting.steering.turns if turn.knob.name not in knobs]
+        others = [turn for turn in setting.turns if turn.knob.name not in knobs]
         pictures = []
         for start in range(0, len(places), STRIP_AT_ONCE):
             some = places[start : start + STRIP_AT_ONCE]
             turns = [
                 Turn(knob, [place[name] for place in some], setting.windows.get(name)) for name, knob in knobs.items()
             ]
-            steering = Steering([*others, *turns])
+            steering = setting.braced([*others, *turns], [0] * len(some))
             pictures.append(setting.dice.decode(bird.rows([0] * len(some)), steering, draft=True, check=check))
         return torch.cat(pictures)
 
@@ -451,14 +502,18 @@ class Session:
             check: as in `picture`; it is asked while what stood there before any turn is made.
         """
         setting = picture.setting
-        measurer = setting.dice.model.measurer
+        model = setting.dice.model
+        measurer = model.measurer
         if measurer is None:
             return []
-        values, before = picture.measured, self.unturned(picture, check=check).measured
+        unturned, loose = self.unturned(picture, check=check), self._loose(picture, bird, check)
+        values, before = picture.measured, unturned.measured
+        free = model.measure(loose) if loose is not None else {}
         asked: dict[str, list[tuple[float, str]]] = {}
         for name, amount in setting.amounts.items():
             knob = setting.knobs[name]
             asked.setdefault(knob.attribute or "", []).append((amount, knob.unit))
+        can = model.holder.names
         return [
             Reading(
                 attribute,
@@ -466,9 +521,43 @@ class Session:
                 float(before[name][bird]),
                 float(attribute.difference(values[name][bird], before[name][bird])),
                 tuple(asked.get(name, ())),
+                locked=name in setting.locks if name in can else None,
+                loose=float(attribute.difference(free[name][0], before[name][bird])) if name in free else None,
             )
             for name, attribute in measurer.attributes.items()
         ]
+
+    def background(
+        self, picture: Picture, bird: int = 0, *, check: Callable[[], None] = lambda: None
+    ) -> Reading | None:
+        """Return how far the background of one bird has changed; None where it cannot be locked.
+
+        Nobody looks unless it is locked.
+
+        Args:
+            picture: what is looked at.
+            bird: which of its birds.
+            check: as in `readings`.
+        """
+        setting, holder = picture.setting, picture.setting.dice.model.holder
+        if BACKGROUND not in holder.names or setting.dice.model.measurer is None:
+            return None
+        if BACKGROUND not in setting.locks:
+            return Reading(AROUND, math.nan, 0.0, math.nan, locked=False)
+        unturned, loose = self.unturned(picture, check=check).pixels[[bird]], self._loose(picture, bird, check)
+        moved, free = (
+            0.0 if each is None else holder.change([BACKGROUND], unturned, each)[BACKGROUND]
+            for each in (picture.pixels[[bird]], loose)
+        )
+        return Reading(AROUND, moved, 0.0, moved, locked=True, loose=None if loose is None else free)
+
+    def _loose(self, picture: Picture, bird: int, check: Callable[[], None]) -> Tensor | None:
+        """Return a bird as its turns alone make it, (1, 3, height, width); None where nothing is held."""
+        setting = picture.setting
+        if not setting.holds:
+            return None
+        turns = Steering(setting.turns).rows([bird], setting.dice.birds)
+        return setting.dice.decode(setting.dice.latent.rows([bird]), turns, draft=picture.draft, check=check)
 
     def recipe(self) -> Recipe:
         """Return the recipe of the picture."""
@@ -493,6 +582,7 @@ class Session:
         setting, note = restored(recipe, self.model(recipe.generator))
         with self._lock:
             self._step(setting)
+            self.opened = recipe
         return note
 
     def adopt(self, setting: Setting) -> None:

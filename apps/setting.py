@@ -1,9 +1,9 @@
 """Settings: everything a person has chosen, frozen; dice, knobs and amounts that pictures follow from."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from threading import Lock
 from time import perf_counter
 
@@ -11,10 +11,13 @@ import torch
 from torch import Tensor
 
 from steer.apps.fairness import FairLock
+from steer.apps.holding import Holder
 from steer.apps.processors import half_of_the_processors
 from steer.attribute import Measurer
 from steer.backend import Condition
 from steer.condition import as_entry, read_entry
+from steer.directions.background import BACKGROUND
+from steer.directions.hold import Answers
 from steer.errors import BadInput, SteerError, UnknownName
 from steer.generator import Generator
 from steer.knob import Knob, KnobSet, Window
@@ -68,6 +71,11 @@ class Model:
             return load_measurer(self.generator.backend.measurer)
         except (SteerError, ImportError):
             return None
+
+    @cached_property
+    def holder(self) -> Holder:
+        """What holds locks on its pictures."""
+        return Holder(self.generator, self.lock)
 
     @cached_property
     def label(self) -> Condition | None:
@@ -196,6 +204,7 @@ class Dice:
     sampler: Sampler | None = None
     thrown: tuple[tuple[Knob, int], ...] = ()
     held: Latent | None = None
+    _answers: dict[bool, Answers] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def plain(self) -> bool:
@@ -329,6 +338,24 @@ class Dice:
         stages = generator.backend.stages(latent, generator.sampler_of(latent, self.sampler))
         return tuple(stage.interval for stage in stages if knob.space in stage.spaces)
 
+    def known(self, locks: Collection[str]) -> Answers | None:
+        """Return how the birds answer to their dice, if that was measured for such locks."""
+        return self._answers.get(BACKGROUND in locks)
+
+    def answers(self, locks: Collection[str], check: Callable[[], None] = lambda: None) -> Answers:
+        """Measure how the birds answer to their dice, once for all locks, and once more if the background is locked.
+
+        Args:
+            locks: what is locked.
+            check: as in `Model.decode`.
+        """
+        known = self.known(locks)
+        if known is None:
+            draw = partial(self.decode, check=check)
+            known = self.model.holder.answers(tuple(locks), self.latent, draw, check)
+            self._answers[BACKGROUND in locks] = known
+        return known
+
     def _sample(self, seeds: Sequence[int]) -> Latent:
         return self.model.generator.sample(list(seeds), condition=self.wanted or None, truncation=self.truncation)
 
@@ -357,6 +384,24 @@ class Dice:
 
 
 @dataclass(frozen=True, eq=False)
+class Kept:
+    """Turns that came with a restored recipe and hold its locks, to the last bit, as long as nothing else is turned.
+
+    Attributes:
+        setting: the setting that they belong to, without locks.
+        turns: the turns.
+    """
+
+    setting: "Setting"
+    turns: tuple[Turn, ...]
+
+    def fit(self, setting: "Setting") -> bool:
+        """Return whether a setting still has the dice and the turns that they were found for."""
+        mine = self.setting
+        return (mine.dice, mine.amounts, mine.windows) == (setting.dice, setting.amounts, setting.windows)
+
+
+@dataclass(frozen=True, eq=False)
 class Setting:
     """Everything a person has chosen; a picture follows from it and from nothing else.
 
@@ -365,12 +410,17 @@ class Setting:
         knobs: what can be turned: the shipped knobs, and those that came with a restored recipe.
         amounts: how far each knob is turned, in its unit; a knob that is not named stands at 0.
         windows: where on the way to the picture a knob acts, for those that do not act in their own window.
+        locks: what is held while knobs turn, in the order in which it was locked.
+        kept: what holds it where a recipe says so.
     """
 
     dice: Dice
     knobs: Mapping[str, Knob]
     amounts: Mapping[str, float] = field(default_factory=dict)
     windows: Mapping[str, Window] = field(default_factory=dict)
+    locks: tuple[str, ...] = ()
+    kept: Kept | None = None
+    _held: list[tuple[Turn, ...]] = field(default_factory=list, init=False, repr=False)
 
     @property
     def generator(self) -> Generator:
@@ -378,9 +428,56 @@ class Setting:
         return self.dice.model.generator
 
     @cached_property
+    def turns(self) -> tuple[Turn, ...]:
+        """The turns that a person made."""
+        return tuple(Turn(self.knobs[name], amount, self.windows.get(name)) for name, amount in self.amounts.items())
+
+    @property
+    def holds(self) -> bool:
+        """Whether there is anything to hold: something is locked, and something turned."""
+        return bool(self.locks and self.amounts)
+
+    @property
+    def settled(self) -> bool:
+        """Whether what holds the locks is known already."""
+        return not self.holds or bool(self._held)
+
+    @property
     def steering(self) -> Steering:
-        """The turns."""
-        return Steering(Turn(self.knobs[name], amount, self.windows.get(name)) for name, amount in self.amounts.items())
+        """The turns, and those that hold what is locked."""
+        return Steering([*self.turns, *self.held()])
+
+    def held(self, check: Callable[[], None] = lambda: None) -> tuple[Turn, ...]:
+        """Return the turns that hold what is locked, found when they are first asked for.
+
+        Args:
+            check: as in `Model.decode`.
+        """
+        if not self.holds:
+            return ()
+        if not self._held and self.kept is not None and self.kept.fit(self):
+            self._held.append(self.kept.turns)
+        if not self._held:
+            dice, draw = self.dice, partial(self.dice.decode, check=check)
+            answers = dice.answers(self.locks, check)
+            held = dice.model.holder.correct(answers, self.locks, dice.latent, Steering(self.turns), draw)
+            self._held.append(tuple(held))
+        return self._held[0]
+
+    def braced(self, turns: Sequence[Turn], rows: Sequence[int]) -> Steering:
+        """Return turns of some of the birds, with those that should hold what is locked: quick, and not tried.
+
+        Where it is not known yet how the birds answer, nothing is held.
+
+        Args:
+            turns: how the birds are turned.
+            rows: which of the birds they are, repeats allowed.
+        """
+        answers, steering = self.dice.known(self.locks), Steering(turns)
+        if not self.locks or answers is None or all(turn.idle for turn in turns):
+            return steering
+        some, latent = answers.rows(rows), self.dice.latent.rows(rows)
+        return Steering([*turns, *self.dice.model.holder.guess(some, self.locks, latent, steering, self.dice.decode)])
 
     @property
     def layout(self) -> Layout:

@@ -55,6 +55,11 @@ class Eyes:
         cells = [name for name in wide.attributes if name.startswith(f"{BACKGROUND}:")]
         return cls(wide, (*(name for name in lock if name != BACKGROUND), *cells))
 
+    def locking(self, lock: Sequence[str]) -> "Eyes":
+        """Return the same eyes with something else locked; the background only where they watch it."""
+        cells = [name for name in self.measurer.attributes if name.startswith(f"{BACKGROUND}:") and BACKGROUND in lock]
+        return Eyes(self.measurer, (*(name for name in lock if name != BACKGROUND), *cells))
+
     def others(self, target: str) -> list[str]:
         """Return what is locked beside the target."""
         return [name for name in self.locked if name != target]

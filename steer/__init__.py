@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from steer.directions.calibrate import calibrate
     from steer.directions.dial import Dialled, dial
     from steer.directions.disentangle import disentangle
+    from steer.directions.hold import Held, hold
     from steer.directions.localise import localise
     from steer.directions.match import Matched, match
     from steer.directions.perceptual import perceptual_distance
@@ -58,6 +59,7 @@ _MODULES = {
     "directions.calibrate": "calibrate",
     "directions.dial": "Dialled dial",
     "directions.disentangle": "disentangle",
+    "directions.hold": "Held hold",
     "directions.localise": "localise",
     "directions.match": "Matched match",
     "directions.perceptual": "perceptual_distance",
@@ -97,6 +99,7 @@ __all__ = [
     "FlowKnob",
     "FunctionMeasurer",
     "Generator",
+    "Held",
     "Inversion",
     "Invertible",
     "Keyframe",
@@ -129,6 +132,7 @@ __all__ = [
     "dial",
     "disentangle",
     "find",
+    "hold",
     "list_attributes",
     "list_finders",
     "list_generators",

@@ -23,7 +23,7 @@ class Layout(BaseModel):
         captions: one under each picture.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     columns: int | None = None
     scale: int | None = None

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import torch
 from PIL import Image
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from steer.backend import Sampler
 from steer.door import expect
@@ -26,6 +26,22 @@ from steer.walk import Keyframe, Walk
 
 RECIPE_SCHEMA = 4
 """2 came with inverted pictures, 3 with films of how a picture comes about, 4 with sheets of several scenes."""
+
+
+class _Schema(BaseModel):
+    """What a recipe of any schema says of itself."""
+
+    schema_version: int = RECIPE_SCHEMA
+
+
+def _mistake(error: ValidationError) -> str:
+    """Say what is wrong with a recipe, and the cure; a field that is not known comes first, as the likely cause."""
+    unknown = [each for each in error.errors() if each["type"] == "extra_forbidden"]
+    first = (unknown or error.errors())[0]
+    where = ".".join(map(str, first["loc"])) or "its beginning"
+    if unknown:
+        return f"it has a field '{where}', which recipes do not have; put its name right, or take the field out"
+    return f"at {where}: {first['msg']}; use another copy of it"
 
 
 class Recipe(Record):
@@ -122,18 +138,15 @@ class Recipe(Record):
         """Read a recipe's JSON.
 
         Raises:
-            BrokenFile: it is no recipe, or one of a newer schema.
+            BrokenFile: it is no recipe, one of a newer schema, or has a field that recipes do not have.
         """
         try:
+            schema = _Schema.model_validate_json(text).schema_version
+            if schema > RECIPE_SCHEMA:
+                raise BrokenFile(f"the recipe has schema {schema}, newer than {RECIPE_SCHEMA}; update latent-steer")
             recipe = cls.model_validate_json(text)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "its beginning"
-            raise BrokenFile(f"this is no usable recipe: at {where}: {first['msg']}; use another copy of it") from error
-        if recipe.schema_version > RECIPE_SCHEMA:
-            raise BrokenFile(
-                f"the recipe has schema {recipe.schema_version}, newer than {RECIPE_SCHEMA}; update latent-steer"
-            )
+            raise BrokenFile(f"this is no usable recipe: {_mistake(error)}") from error
         if sum(each is not None for each in (recipe.scene, recipe.parts, recipe.walk)) != 1:
             raise BrokenFile("a recipe holds either a scene, which may be filmed, or parts of a sheet, or a walk")
         places = [place for part in recipe.parts or () for place in part.places]

@@ -33,9 +33,13 @@ LARGEST_EMBEDDED = 2**20
 
 
 class Record(BaseModel):
-    """A part of a recipe's JSON: frozen, and deaf to fields of later schemas."""
+    """A part of a recipe's JSON: frozen, with no field but its own.
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    A recipe of a later schema is refused as such before its fields are looked at, so one that is not known here is a
+    slip, which must not be passed over: the picture would be another one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class TensorRecord(Record):

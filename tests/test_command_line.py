@@ -626,3 +626,16 @@ def test_a_picture_that_was_edited_is_said_to_be_no_longer_that_of_its_recipe(fo
     code, _, errors = run(*words, "--out", "t.png")
     assert code == 0
     assert errors.startswith("steer: note: the pixels in 's.png' are not those of its recipe")
+
+
+def test_long_work_says_now_and_then_how_far_it_is_where_no_bar_can_be_shown(monkeypatch, capsys):
+    from steer.apps.commands import writing
+
+    clock = iter([0.0, 29.0, 30.0, 45.0, 60.0])
+    monkeypatch.setattr(writing, "monotonic", lambda: next(clock))
+    with writing.progress("judging") as report:
+        for done in (1, 2, 3, 4):
+            report(done, 8)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == "steer: judging: 2 of 8, about 90 s left\nsteer: judging: 4 of 8, about 60 s left\n"

@@ -1,6 +1,7 @@
 """What a grid promises: every cell is a setting of its own, and the sheet can be had again."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ import torch
 from tiny_diffusion import write_tiny_ddim
 
 from steer.apps.gridding import MOST_CELLS, dimensions, lay, read_numbers, read_windows
+from steer.apps.regridding import axes_of
+from steer.apps.restoring import restored
 from steer.apps.session import Session
 from steer.apps.setting import Setting
 from steer.errors import BadInput, UnknownName
@@ -202,3 +205,22 @@ def test_a_grid_that_cannot_be_is_refused_with_what_there_is(setting: Setting) -
 def test_every_dimension_begins_with_values_that_it_can_read(setting: Setting) -> None:
     for dimension in dimensions(setting).values():
         assert len(dimension.read(dimension.usual)) == 5
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [
+        [("hue", "0.0, 90.0, 180.0"), ("seed", "3, 7")],
+        [("seed", "1, 2"), ("size", "-1.0, 0.0, 1.5"), ("class", "owl, robin")],
+        [("truncation", "0.5, 1"), ("class", "owl, robin, wren")],
+        [("seed", "4, 5, 6")],
+    ],
+)
+def test_the_axes_of_a_sheet_are_read_from_its_recipe(setting: Setting, axes: list[tuple[str, str]]) -> None:
+    recipe = lay(setting, axes).recipe
+    assert axes_of(recipe, restored(recipe, setting.dice.model)[0]) == axes
+
+
+def test_a_sheet_that_is_no_grid_has_no_axes(setting: Setting) -> None:
+    recipe = replace(setting, dice=replace(setting.dice, birds=4)).recipe
+    assert axes_of(recipe, restored(recipe, setting.dice.model)[0]) == []

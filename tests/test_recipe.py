@@ -82,11 +82,22 @@ def test_a_text_that_is_no_recipe_is_refused(text):
         steer.Recipe.parse(text)
 
 
-def test_a_newer_schema_is_refused_and_unknown_keys_are_not(recipe):
+def test_a_newer_schema_is_refused_as_such_whatever_else_it_holds(recipe):
     record = json.loads(recipe.json_text())
-    assert steer.Recipe.parse(json.dumps({**record, "tomorrow": 1})) == recipe
     with pytest.raises(BrokenFile, match="newer"):
-        steer.Recipe.parse(json.dumps({**record, "schema_version": 99}))
+        steer.Recipe.parse(json.dumps({**record, "schema_version": 99, "tomorrow": 1}))
+
+
+@pytest.mark.parametrize("place", [(), ("scene",), ("scene", "turns", 0), ("layout",)])
+def test_a_field_that_recipes_do_not_have_is_named_and_refused(recipe, place):
+    record = json.loads(recipe.json_text())
+    part = record
+    for step in place:
+        part = part[step]
+    part["colums"] = 3
+    named = ".".join(map(str, (*place, "colums")))
+    with pytest.raises(BrokenFile, match=f"it has a field '{named}', which recipes do not have"):
+        steer.Recipe.parse(json.dumps(record))
 
 
 def test_damaged_numbers_are_refused(recipe, aviary):

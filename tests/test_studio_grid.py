@@ -122,6 +122,10 @@ def test_a_sheet_over_truncations_and_windows_is_saved_and_opened_again(page: An
     page.get_by_text("This file holds 8 pictures").wait_for()
     assert float(page.get_by_label("size, amount", exact=True).input_value()) == -1
     assert page.locator("#truncation input[type=number]").input_value() == "0.5"
+    names = [page.locator(f"#axis-{place} input").input_value() for place in range(3)]
+    written = [page.locator(f"#axis-{place} textarea").input_value() for place in range(3)]
+    assert names == ["size", "window", "truncation"]
+    assert written == ["-1.0, 2.0", "0 to 0.5, 0 to 1", "0.5, 1"]
 
 
 def test_a_cell_with_a_caption_and_steps_of_its_own_is_loaded_with_both(page: Any) -> None:

@@ -132,3 +132,19 @@ def test_one_pin_is_no_walk_and_the_page_says_so(page: Any) -> None:
     message = page.get_by_test_id("toast-body").filter(has_text="takes two")
     message.wait_for()
     assert pictures(page, "#walk-view img.film") == []
+
+
+def test_easing_and_loop_are_those_of_the_film(page: Any) -> None:
+    pinned = pin(page, 60, 120)
+    to_walk(page, 2)
+    settle(page, "1", "12")
+    page.locator("#walk-desk").get_by_label("Easing").click()
+    page.get_by_role("option", name="linear", exact=True).click()
+    page.locator("#walk-desk").get_by_label("Loop").uncheck()
+    page.locator("#walk-preview").click()
+    page.locator("#walk-view img.film").wait_for()
+    frames = film(page)
+    assert len(frames) == 9  # a second at eight frames a second, and the last pin, where nothing leads back
+    assert frames[-1].sub(pinned[1]).abs().mean() < 0.03
+    early = [frame.sub(pinned[0]).abs().mean() for frame in frames]
+    assert early[8] > early[4] > early[2] > early[0]

@@ -84,8 +84,7 @@ def tune(
             scaled: dict[str, Knob] = {}
             for name, each in tuned.items():
                 scaled[name] = lay_out(model, each, samples=count)
-                if said is not None:
-                    said(len(scaled), len(tuned))
+                said(len(scaled), len(tuned))
             tuned = scaled
     found = KnobSet(tuned, report)
     (kept | found).save(out)

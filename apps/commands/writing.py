@@ -1,4 +1,4 @@
-"""What a verb shows and writes: results on stdout, progress on stderr where somebody watches."""
+"""What a verb shows and writes: results on stdout, progress on stderr."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from steer.errors import BadInput
@@ -23,6 +24,9 @@ TENSORS = (".safetensors",)
 
 SMALLEST_FILM = 256
 """Height, in pixels, that small pictures are enlarged to in films."""
+
+LINE_EVERY = 30
+"""Seconds between two lines on progress, where no bar can be shown."""
 
 Report = Callable[[int, int], None]
 
@@ -65,11 +69,30 @@ def check_folder(path: Path) -> None:
         raise BadInput(f"cannot make the folder '{path}' in '{there}'; choose another")
 
 
+class _Lines:
+    """Lines on stderr that say how far something is: none for what is quick, and never many."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._begun = self._said = monotonic()
+
+    def report(self, done: int, total: int) -> None:
+        """Say how far it is, if nothing was said for long."""
+        now = monotonic()
+        if now - self._said < LINE_EVERY:
+            return
+        self._said = now
+        left = f", about {(now - self._begun) * (total - done) / done:.0f} s left" if 0 < done <= total else ""
+        of = f" of {total}" if total else ""
+        sys.stderr.write(f"steer: {self._what}: {done}{of}{left}\n")
+        sys.stderr.flush()
+
+
 @contextmanager
-def progress(what: str) -> Iterator[Report | None]:
-    """Yield a callback that moves a bar on stderr, or None where stderr is no terminal."""
+def progress(what: str) -> Iterator[Report]:
+    """Yield a callback that moves a bar on stderr, or where that is no terminal says a line now and then."""
     if not sys.stderr.isatty():
-        yield None
+        yield _Lines(what).report
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -13,7 +13,8 @@ from steer.apps.session import Picture
 from steer.apps.studio import aiming
 from steer.apps.studio.desks import Desk, Desks
 from steer.apps.studio.drawing import draw
-from steer.apps.studio.panels import addresses, contact, descriptions, heat_map, plain, readings_html, summary
+from steer.apps.studio.panels import addresses, contact, descriptions, heat_map, plain, summary
+from steer.apps.studio.readings import readings_html
 from steer.errors import BadInput, Cancelled, SteerError, UnknownName
 from steer.knob import is_round
 
@@ -45,8 +46,11 @@ def judge(desk: Desk, asked: Mapping[str, Any]) -> Answer:
     """Measure the picture that is shown."""
     if desk.shown is None:
         return {}
-    readings = desk.session.readings(desk.shown, check=_unmoved(desk, asked))
+    unmoved = _unmoved(desk, asked)
+    readings = desk.session.readings(desk.shown, check=unmoved)
+    readings += filter(None, [desk.session.background(desk.shown, check=unmoved)])
     before = {reading.attribute.name: reading.before for reading in readings}
+    desk.session.prepare(check=unmoved)
     return {"readings": readings_html(readings, desk.shown.setting.dice.birds), "before": before}
 
 
@@ -142,6 +146,8 @@ def _known(desk: Desk, asked: Mapping[str, Any], *free: str) -> str:
         setting.dice.latent.digest,
         amounts,
         sorted((n, w.start, w.end) for n, w in setting.windows.items()),
+        setting.locks,
+        setting.dice.known(setting.locks) is not None,
     )
     return hashlib.sha256(repr(what).encode()).hexdigest()[:16]
 

@@ -100,6 +100,9 @@ def launch(
 ) -> gr.Blocks:
     """Serve the studio until it is stopped.
 
+    In a notebook, where an event loop is running already, ``launch(block=False)`` serves it while other cells run;
+    ``close()`` on what it returns ends that.
+
     Args:
         generator: what pages begin with, a name or a folder of weights; by default the best that is here.
         host: address to listen on; the default can be reached from this machine only.

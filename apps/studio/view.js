@@ -80,9 +80,31 @@
     });
   };
 
-  /** The readings of the judge. */
-  steer.readings = ({ element }) => {
-    steer.whenPumping((pump) => pump.on("judged", ({ readings }) => { if (readings) element.innerHTML = readings; }));
+  /** The readings of the judge, and the locks at them. */
+  steer.readings = ({ element, lock }) => {
+    const locks = {}; // what the hand locked or let go, until the judge has seen it
+    const press = () => {
+      for (const button of element.querySelectorAll("[data-lock]")) {
+        const { name, pressed } = { name: button.dataset.lock, pressed: button.getAttribute("aria-pressed") };
+        if (locks[name] === pressed) delete locks[name];
+        else if (locks[name]) button.setAttribute("aria-pressed", locks[name]);
+      }
+    };
+    element.addEventListener("click", (event) => {
+      const button = event.target.closest("[data-lock]");
+      if (!button) return;
+      const locked = button.getAttribute("aria-pressed") !== "true";
+      locks[button.dataset.lock] = String(locked);
+      press();
+      lock({ name: button.dataset.lock, locked });
+    });
+    steer.whenPumping((pump) => pump.on("judged", ({ readings }) => {
+      if (!readings) return;
+      const held = document.activeElement?.closest?.("[data-lock]")?.dataset.lock; // the focus outlives its button
+      element.innerHTML = readings;
+      press();
+      if (held) element.querySelector(`[data-lock="${CSS.escape(held)}"]`)?.focus({ preventScroll: true });
+    }));
   };
 
   /** The history: small pictures to go back to. */

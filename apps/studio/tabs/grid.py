@@ -14,12 +14,14 @@ from torch import Tensor
 
 from steer.apps.gridding import Dimension, dimensions, lay
 from steer.apps.gridding import Grid as Cells
+from steer.apps.regridding import axes_of
 from steer.apps.studio.desks import Desk
 from steer.apps.studio.frame import EACH, FETCH, LATEST, Frame, plainly
 from steer.apps.studio.panels import LARGEST_PNG, addresses, plain
 from steer.apps.studio.waiting import Waiting
 from steer.errors import BadInput
 from steer.progress import Progress
+from steer.recipe import Recipe
 
 NOTHING = ""
 """The choice of an axis that is left out."""
@@ -42,10 +44,12 @@ class Form:
     Attributes:
         known: what can be varied.
         names: what is varied along each axis.
+        opened: the recipe that they were last read from.
     """
 
     known: tuple[str, ...] = ()
     names: list[str] = field(default_factory=lambda: [NOTHING] * len(PLACES))
+    opened: Recipe | None = None
 
 
 @dataclass(eq=False)
@@ -187,13 +191,23 @@ class Grid:
         return sheet
 
     def _show(self, request: gr.Request, *written: str) -> Update:
-        """Offer what can be varied about the setting; what was written stays where it still can be."""
+        """Offer what can be varied about the setting; what was written stays where it still can be.
+
+        Where a grid's sheet was opened, its axes are filled in.
+        """
         desk = self.frame.anyone(request)
         form, known = self._form(desk), dimensions(desk.session.setting)
         update = self._stand(self._sheets.get(desk))
-        if form.known == tuple(known):
+        opened, axes = desk.session.opened, []
+        if opened is not None and opened is not form.opened:
+            axes = axes_of(opened, desk.session.setting)
+        form.opened = opened
+        if form.known == tuple(known) and not axes:
             return update
-        if not form.known:
+        if axes:
+            filled = [*axes, *[(NOTHING, "")] * (len(PLACES) - len(axes))]
+            form.names, written = [name for name, _ in filled], tuple(text for _, text in filled)
+        elif not form.known:
             form.names, written = _first(list(desk.session.setting.knobs)), ("",) * len(PLACES)
         form.known = tuple(known)
         form.names = [name if name in known else NOTHING for name in form.names]

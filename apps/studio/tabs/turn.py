@@ -83,7 +83,11 @@ class Turn:
             js_on_load="steer.history({ element, props, watch, select: (step) => trigger('select', step) })",
             elem_id="history",
         )
-        gr.HTML(html_template="", js_on_load="steer.readings({ element })", elem_id="readings")
+        self.readings = gr.HTML(
+            html_template="",
+            js_on_load="steer.readings({ element, lock: (lock) => trigger('lock', lock) })",
+            elem_id="readings",
+        )
 
     def _lay_choices(self) -> None:
         self.label = gr.Dropdown(
@@ -184,6 +188,7 @@ class Turn:
             self.history.select(self._go_back, None, None, **EACH),
         ):
             self.frame.changed(event)
+        self.readings.lock(self._lock, None, self.board, **EACH)
         self.save.click(self._save, None, self.saved, **LATEST).then(None, self.saved, None, js=FETCH)
         self.frame.demo.load(None, js=NAME_BOXES)
 
@@ -257,6 +262,9 @@ class Turn:
 
     def _go_back(self, request: gr.Request, step: gr.EventData) -> None:
         self.frame.do(request, lambda session: session.go_back(int(step.place)))
+
+    def _lock(self, request: gr.Request, lock: gr.EventData) -> dict[str, Any]:
+        return describe(self.frame.do(request, lambda session: session.lock(str(lock.name), bool(lock.locked))))
 
     def _save(self, request: gr.Request) -> Iterator[str]:
         """Write the PNG with its recipe; the page fetches it."""
