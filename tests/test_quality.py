@@ -6,14 +6,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 from known_world import Affine
+from tiny_diffusion import tiny_ddim
 
 import steer
-from steer.errors import BadInput
+from steer.errors import BadInput, UnknownName
 from steer.generator import Generator
 from steer.generators.aviary.factors import FACTORS, sample_factors
 from steer.generators.aviary.quality import coverage, evenness, measure_quality
 from steer.generators.aviary.render_back import mask_decibels, render_back
 from steer.generators.aviary.renderer import render, render_all
+from steer.generators.diffusion.words import UnknownWords
 from steer.generators.frechet import frechet
 
 BIRDS = 4
@@ -147,3 +149,20 @@ def test_only_birds_can_be_measured_and_only_enough_of_them(critic):
         measure_quality(Generator(Affine(), name="affine"))
     with pytest.raises(BadInput, match="at least 16"):
         measure_quality(steer.load_generator("aviary"), measurer=critic, count=15)
+
+
+def test_birds_are_asked_for_by_captions_where_that_is_wanted(monkeypatch):
+    asked = []
+    words = tiny_ddim(levels=10, low_levels=0)
+    monkeypatch.setattr(words.backend, "measurer", "aviary-judge")
+    sample = words.backend.sample
+    monkeypatch.setattr(
+        words.backend, "sample", lambda seeds, **told: asked.append(told["condition"]) or sample(seeds, **told)
+    )
+    with pytest.warns(UnknownWords):
+        measure_quality(words, count=16, asked=True)
+    captions = [caption for each in asked for caption in each["prompt"]]
+    assert len(captions) == 16
+    assert len(set(captions)) > 8
+    with pytest.raises(UnknownName):
+        measure_quality(steer.load_generator("aviary-biggan"), count=16, asked=True)

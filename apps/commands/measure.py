@@ -216,6 +216,7 @@ def quality(
     count: Annotated[int, typer.Option(metavar="N", help="Pictures to measure.")] = 512,
     seed: Annotated[int, typer.Option(metavar="N", help="First seed of the pictures.")] = 0,
     truncation: typed.Truncation = 1.0,
+    asked: Annotated[bool, typer.Option("--asked", help="Ask for each bird by a caption of its own.")] = False,
     guidance: typed.Guidance = None,
     steps: typed.Steps = None,
     figure: Annotated[
@@ -243,8 +244,12 @@ def quality(
         from steer.generators.aviary.quality import measure_quality
 
         with progress("drawing back") as report:
-            measured = measure_quality(model, count=count, seed=seed, truncation=truncation, progress=report)
+            measured = measure_quality(
+                model, count=count, seed=seed, truncation=truncation, asked=asked, progress=report
+            )
     else:
+        if asked:
+            raise BadInput("--asked goes with birds of the aviary; photographs are asked for by their classes anyway")
         from steer.generators.classifier import Classifier
         from steer.generators.photographs import measure_photographs
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from steer.errors import BadInput
 from steer.generator import Generator, Progress
+from steer.generators.aviary.captions import caption_choices
 from steer.generators.aviary.factors import FACTORS, sample_factors
 from steer.generators.aviary.render_back import SIZE, TOGETHER, Judge, RenderedBack, render_back
 from steer.generators.aviary.renderer import render
@@ -96,6 +97,7 @@ def measure_quality(
     count: int = 512,
     seed: int = 0,
     truncation: float = 1.0,
+    asked: bool = False,
     progress: Progress | None = None,
 ) -> Quality:
     """Measure how good and how various a generator of birds is.
@@ -106,9 +108,11 @@ def measure_quality(
         count: pictures to draw, and renders to compare them with.
         seed: the first seed that is drawn; the renders follow from it too.
         truncation: see `Generator.sample`.
+        asked: whether to ask for each bird by a caption of its own.
         progress: called as the work goes on.
 
     Raises:
+        UnknownName: it is to be asked, and takes no captions.
         BadInput: the generator does not draw the aviary's birds, or there are too few pictures.
     """
     if count < LEAST_COUNT:
@@ -120,6 +124,8 @@ def measure_quality(
                 "drawn back; measure a generator that was trained on the aviary"
             )
         measurer = load_measurer("aviary-judge").network  # type: ignore[attr-defined]
+    if asked:
+        generator = generator.with_condition({"prompt": caption_choices()})
     ceiling_count = min(count, CEILING_COUNT)
     report = _Share(progress, count + ceiling_count)
     with torch.no_grad():
