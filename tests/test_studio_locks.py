@@ -96,6 +96,6 @@ def test_a_locked_picture_is_saved_and_opened_with_its_locks(page: Any, tmp_path
     lock(page, "heading").click()
     turn(page, 0)
     wait_until(page, lambda: shown(page).equal(expected(0)), "the bird")
-    page.locator("#open input[type=file]").set_input_files(tmp_path / "held.png")
+    page.locator("#masthead input[type=file]").set_input_files(tmp_path / "held.png")
     wait_until(page, lambda: shown(page).equal(expected(AMOUNT, "heading")), "the opened picture")
     page.locator('[data-lock="heading"][aria-pressed="true"]').wait_for()
