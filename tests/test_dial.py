@@ -140,7 +140,8 @@ def test_how_nearly_knobs_are_dialled_is_measured_by_the_judge(birds: Generator,
     assert max(hue.leakage.values()) < 1e-3
     assert short.out_of_reach > 0.7  # it turns nothing, and birds are seldom as large as is asked
     assert short.searched == pytest.approx(short.error, abs=1e-6)
-    assert hue.interval[0] <= hue.error <= hue.interval[1]
+    low, high = hue.interval
+    assert low - 1e-4 <= hue.error <= high + 1e-4  # every bird is as far off, but for rounding
     json.dumps(measured.to_json(), allow_nan=False)
     with pytest.raises(BadInput, match="10 samples"):
         measure_dial(birds, chosen, samples=9)
