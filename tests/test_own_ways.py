@@ -1,15 +1,17 @@
 """Own ways: states that a model's own steps lead through, each told the true picture next to where its way ended."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from test_ddim_training import SMALL, discs
 from torch import Tensor
 
+from steer.generators.ddim import load
 from steer.generators.diffusion.schedule import CLEAN, Levels, Schedule
 from steer.generators.diffusion.stepper import Stepper
-from steer.generators.training.ddim import Trainer
+from steer.generators.training.ddim import Trainer, export
 from steer.generators.training.own_ways import OwnWays, uneven_levels
 from steer.generators.training.pictures import focus
 
@@ -105,6 +107,15 @@ def test_own_ways_are_learnt_from_where_truth_is_known_and_their_time_has_come(
     losses = [trainer.step() for _ in range(3)]
     assert all(("own" in each) == learns for each in losses)
     assert (trainer.own_ways is not None and trainer.own_ways.count > 8) == learns  # new ways every second step
+
+
+def test_a_model_that_learnt_from_its_own_ways_says_how_little_it_needs(tmp_path: Path) -> None:
+    for folder, nearest, (guidance, drafts) in (("sure", halves, (1.5, 4)), ("plain", None, (2.0, 6))):
+        trainer = Trainer(replace(SMALL, own_from=0.0, own_ways=8, own_steps=2), replace(discs(), nearest=nearest))
+        trainer.step()
+        config = load(export(trainer, tmp_path / folder)).config
+        assert (config.guidance, config.draft_steps) == (guidance, drafts)
+        assert ("true picture" in (tmp_path / folder / "README.md").read_text()) == (nearest is not None)
 
 
 def test_pictures_are_mirrored_where_that_is_asked() -> None:

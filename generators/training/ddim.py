@@ -7,10 +7,11 @@ Ho (2022), arXiv 2202.00512 (v prediction); Hang et al. (2023), arXiv 2303.09556
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -38,6 +39,9 @@ from steer.generators.training.run import AVIARY, CHECKPOINT, Progress, keep_run
 from steer.generators.training.words_first import learn_words, misunderstood, new_reading
 
 SHEET_STEPS, SHEET_GUIDANCE = 12, 2.0
+
+SURE: Mapping[str, Any] = MappingProxyType({"guidance": 1.5, "draft_steps": 4})
+"""How a network is used that has learnt from its own ways: less guidance does, and drafts of fewer steps."""
 
 
 @dataclass(frozen=True)
@@ -596,6 +600,7 @@ def export(trainer: Trainer, folder: Path) -> Path:
                 "clip_sample": False,
             },
             measurer="aviary-judge" if aviary else "picture",
+            **({} if trainer.own_ways is None else SURE),
         ),
     )
     card = CARD.format(
