@@ -36,6 +36,12 @@ def pixels(path):
 # --- what it makes ---------------------------------------------------------------------------------------------------
 
 
+def test_a_training_lists_its_options(made) -> None:  # type: ignore[no-untyped-def]
+    listed = made("train", "ddim", "--out", "m", "--option", "list")
+    assert "own_share" in listed
+    assert "0.5" in listed
+
+
 def test_a_sheet_carries_its_recipe_and_is_rendered_again_bit_for_bit(folder, made):
     made("sample", "aviary", "--seeds", "1,4-6", "--label", "owl", "--turn", "heading=90", "--out", "sheet.png")
     recipe = Recipe.load("sheet.png")
@@ -434,6 +440,11 @@ MISTAKES = {
     "data that is not there": (
         ["train", "biggan", "--data", "nowhere", "--steps", "1", "--out", "m"],
         ["'nowhere'", "sub-folder"],
+    ),
+    "a training of no steps": (["train", "biggan", "--out", "m", "--steps", "0"], ["at least 1 step, not 0"]),
+    "a training of no steps by an option": (
+        ["train", "ddim", "--out", "m", "--option", "steps=0"],
+        ["at least 1 step, not 0"],
     ),
     "training into a file": (["train", "measurer", "--out", "text.txt/m"], ["text.txt/m"]),
     "user without a password": (["studio", "--auth", "me"], ["USER:PASSWORD"]),

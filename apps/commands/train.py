@@ -9,7 +9,8 @@ import typer
 
 from steer.apps.commands import typed
 from steer.apps.commands.reading import read_options
-from steer.apps.commands.writing import Report, check_folder, progress, say_written
+from steer.apps.commands.writing import Report, check_folder, progress, say_table, say_written
+from steer.errors import BadInput
 
 Trained = TypeVar("Trained")
 
@@ -150,8 +151,13 @@ def _trained(
     out: Path,
 ) -> Trained:
     """Read the options of a training, run it, and return what it makes; steps without minutes take their place."""
+    if texts == ["list"]:
+        say_table(("option", "usually"), [(field.name, f"{field.default}") for field in fields(training)])
+        raise typer.Exit
     given = read_options(texts, {field.name: field.type for field in fields(training)}, named, "this training")
-    if named.get("steps") is not None and named["minutes"] is None:
+    if given.get("steps", 1) < 1:
+        raise BadInput(f"a training takes at least 1 step, not {given['steps']}")
+    if "steps" in given and "minutes" not in given:
         given["minutes"] = None
     check_folder(out)
     with progress("training") as report:
