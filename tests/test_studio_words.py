@@ -1,7 +1,6 @@
 """Words in the page: a caption draws what it says, and two phrases make a knob that leads from one to the other."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
