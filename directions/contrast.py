@@ -68,8 +68,8 @@ class Contrast:
     """Finds the direction from one set of pictures, seeds or words to another.
 
     A side is seeds (``1,5-20``, a list of numbers, or a .txt or .csv file of them), pictures (a file, several, or a
-    folder of them, which are inverted), or words: a phrase for generators that take one, or the name of a class. `Words`
-    are words, though a file may be called so.
+    folder of them, which are inverted), or words: a phrase for generators that take one, or the name of a class.
+    `Words` are words, though a file may be called so.
 
     Attributes:
         towards: what the knob leads to.
