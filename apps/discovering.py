@@ -13,6 +13,7 @@ from torch import Tensor
 
 from steer.amounts import evenly
 from steer.apps.setting import Model, Setting
+from steer.directions.contrast import Words
 from steer.directions.flip import flip
 from steer.errors import BadInput, UnknownName
 from steer.knob import Knob, KnobSet, Window
@@ -83,7 +84,7 @@ def _field(name: str, annotation: Any, value: Any, help_line: str, model: Model)
     if get_origin(annotation) is Literal:
         return Field(name, "choice", value, help_line, get_args(annotation))
     if Path in types and int in types:
-        return Field(name, "examples", "", "Seeds such as 1,2,5-10, or the name of a class.")
+        return Field(name, "examples", "", f"Seeds such as 1,2,5-10{_or_words(model)}.")
     return None
 
 
@@ -206,15 +207,21 @@ def _pair(name: str, text: str) -> tuple[float, float]:
     return first, second
 
 
-def _examples(name: str, text: str, model: Model) -> str | list[int]:
-    choices = model.label.choices if model.label else ()
-    if text.strip() in choices:
-        return text.strip()
+def _examples(name: str, text: str, model: Model) -> Words | list[int]:
+    if model.label and text.strip() in model.label.choices:
+        return Words(text.strip())
     try:
         return parse_seeds(text)
     except BadInput as error:
-        there = f", or one of {', '.join(choices)}" if choices else ""
-        raise BadInput(f"{name} is seeds such as 1,2,5-10{there}; not '{text:.40}'") from error
+        if model.caption:
+            return Words(text.strip())
+        choices = f" ({', '.join(model.label.choices)})" if model.label else ""
+        raise BadInput(f"{name} is seeds such as 1,2,5-10{_or_words(model)}{choices}; not '{text:.40}'") from error
+
+
+def _or_words(model: Model) -> str:
+    """Say which words may stand in place of seeds."""
+    return ", or a phrase" if model.caption else ", or the name of a class" if model.label else ""
 
 
 @dataclass(frozen=True, eq=False)

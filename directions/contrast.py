@@ -28,6 +28,12 @@ from steer.seeds import parse_seeds
 from steer.space import Space
 
 Array = NDArray[np.float64]
+
+
+class Words(str):
+    """A phrase or the name of a class that is never taken for seeds or for the name of a file."""
+
+
 Side = str | Sequence[int] | Sequence[str | Path]
 
 FIRST_SEED = 700_000_000
@@ -63,6 +69,7 @@ class Contrast:
 
     A side is seeds (``1,5-20``, a list of numbers, or a .txt or .csv file of them), pictures (a file, several, or a
     folder of them, which are inverted), or words: a phrase for generators that take one, or the name of a class.
+    `Words` are words, though a file may be called so.
 
     Attributes:
         towards: what the knob leads to.
@@ -187,6 +194,8 @@ def read_side(side: Side, generator: Generator) -> Examples:
     Raises:
         BadInput: it is empty, or neither seeds, nor files, nor words that the generator takes.
     """
+    if isinstance(side, Words):
+        return _read_words(side, generator)
     if isinstance(side, str):
         if re.fullmatch(r"[\d\s,-]*\d", side):
             return Examples("seeds", seeds=tuple(parse_seeds(side)))

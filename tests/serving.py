@@ -29,8 +29,10 @@ def served(generator: str, gate: Path | None = None) -> Iterator[str]:
         assert server.stdout is not None
         said = iter(server.stdout.readline, "")
         found = (re.search(r"^\* Running on local URL: +(http://127\.0\.0\.1:\d+)$", line) for line in said)
-        yield next(match[1] for match in found if match)
-        server.terminate()
+        try:
+            yield next(match[1] for match in found if match)
+        finally:  # else what failed while it served would wait for it to end by itself
+            server.terminate()
 
 
 def hold_jobs(gate: str) -> None:

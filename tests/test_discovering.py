@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_diffusion import write_tiny_ddim
 
 import steer
 from steer.apps.discovering import Candidate, discover, fields_of, knob_set, with_knobs
@@ -57,6 +58,20 @@ def test_no_path_that_somebody_typed_is_opened(model: Model, tmp_path: Path) -> 
         discover("contrast", model, {"towards": str(tmp_path / "seeds.txt"), "away": "1"})
     with pytest.raises(UnknownName):
         fields_of("../probe", model)
+
+
+def test_phrases_lead_from_one_to_the_other_and_are_never_taken_for_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = shared_model(str(write_tiny_ddim(tmp_path / "tiny")))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a red owl").mkdir()  # where it opened files, it would find no picture in there
+    filled = {"towards": "a red owl", "away": "a blue wren", "measure_ranges": False}
+    knob = discover("contrast", model, filled)["contrast"]
+    red, blue = (model.generator.sample([0], condition={"prompt": words}) for words in ("a red owl", "a blue wren"))
+    turned = model.decode(blue, steer.Steering([(knob, 1.0)]), draft=True)
+    assert turned.sub(model.decode(blue, draft=True)).abs().mean() > 0.01
+    torch.testing.assert_close(turned, model.decode(red, draft=True), atol=1e-5, rtol=0)
 
 
 def test_a_flipped_knob_turns_the_other_way(model: Model, hue: Candidate, size: Candidate) -> None:
