@@ -66,7 +66,7 @@ def command_of(setting: Setting) -> str:
     words += ["--truncation", f"{dice.truncation}"] if dice.truncation != 1 else []
     for name, amount in setting.amounts.items():
         words += ["--turn", f"{name}={amount}"]
-    words += ["--bare"] if dice.birds == 1 else ["--columns", f"{COLUMNS[dice.birds]}"]
+    words += ["--bare"] if dice.birds == 1 else ["--columns", f"{COLUMNS[dice.birds]}", "--no-numbers"]
     return shlex.join([*words, "--out", setting.file_name])
 
 

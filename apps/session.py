@@ -280,7 +280,8 @@ class Session:
     def dial(self, knob_name: str, target: Target, *, check: Callable[[], None] = lambda: None) -> Reached:
         """Turn a knob until the first picture shows what is asked for, or as nearly as its range allows.
 
-        The other knobs stay. Where the generator takes steps, drafts are what is looked at.
+        The other knobs stay. Where the generator takes steps, drafts are what is looked at. What is locked is held anew
+        once the knob is turned, so then the very picture is read.
 
         Args:
             knob_name: the knob.
@@ -310,10 +311,13 @@ class Session:
         with model.lock:
             found = dial(generator, {knob_name: windowed}, bird, {knob_name: target}, steering=others, progress=pause)
         (reached,) = found.reached
+        turned = setting.turned(knob_name, _short(reached.amounts[0]))
+        if turned.holds:
+            reached = _reread(reached, self._made(turned, False, check))
         with self._lock:
             if self._setting is not setting:
                 raise Cancelled(f"'{knob_name}' was not dialled, since something else was chosen meanwhile")
-            self._setting = setting.turned(knob_name, _short(reached.amounts[0]))
+            self._setting = turned
         return reached
 
     def window(self, knob_name: str, start: float, end: float) -> None:
@@ -618,6 +622,13 @@ class Session:
 def _short(amount: float) -> float:
     """Return an amount in four digits, so that it can be read, and typed again."""
     return float(f"{amount:.4g}")
+
+
+def _reread(reached: Reached, picture: Picture) -> Reached:
+    """Return what was reached as the judge reads it of the first picture."""
+    reading = picture.measured[reached.attribute.name][:1]
+    residual = reached.attribute.difference(reading, torch.full_like(reading, reached.target))
+    return replace(reached, readings=(float(reading),), residuals=(float(residual),))
 
 
 def _checked(dice: Dice) -> Dice:

@@ -8,6 +8,8 @@ import pytest
 
 from steer.apps.gridding import lay
 from steer.apps.session import Reading, Session
+from steer.apps.studio.locks import locks_said
+from steer.attribute import Attribute
 from steer.errors import UnknownName
 
 GENERATOR = "aviary-biggan"
@@ -53,6 +55,25 @@ def test_where_a_lock_would_change_more_than_it_holds_it_does_not_hold(session: 
     reading = read(session)["heading"]
     assert reading.moved == reading.loose
     assert session.picture().pixels.equal(loose)
+
+
+@pytest.mark.parametrize(
+    ("moved", "loose", "said"),
+    [
+        (3.0, 50.0, "<b>heading</b> holds: +3°, without the lock +50°."),
+        (20.0, 50.0, "<b>heading</b> holds in part: +20°, without the lock +50°."),
+        (40.0, -50.0, "<b>heading</b> cannot be held here: +40°, without the lock −50°."),
+        (7.0, 4.0, "The lock on <b>heading</b> does not help here: +7°, without the lock +4°."),
+        (-60.0, 50.0, "The lock on <b>heading</b> does not help here: −60°, without the lock +50°."),
+        (4.1, 4.3, "The lock on <b>heading</b> does not help here: +4°, without the lock +4°."),
+    ],
+)
+def test_a_lock_is_said_to_hold_only_where_it_changes_less_than_the_turns_alone(
+    moved: float, loose: float, said: str
+) -> None:
+    heading = Attribute("heading", "circular", -180, 180, "degree", 100)
+    reading = Reading(heading, moved, 0.0, moved, locked=True, loose=loose)
+    assert f"<li>{said}</li>" in locks_said([reading])
 
 
 def test_drafts_and_strips_hold_once_it_is_known_how_the_picture_answers(session: Session) -> None:

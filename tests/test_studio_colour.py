@@ -94,6 +94,18 @@ def test_a_knob_is_dialled_within_its_window() -> None:
     assert read(session) == pytest.approx(reached.readings[0], abs=0.5)
 
 
+def test_what_is_said_to_be_reached_is_what_the_picture_shows_with_its_locks_held() -> None:
+    session = Session("aviary-biggan")
+    session.throw(2)
+    session.turn("x", 1.7)
+    session.lock("heading")
+    session.lock("background_hue")
+    reached = session.dial("hue", ORANGE)
+    shows = read(session)
+    assert shows == pytest.approx(reached.readings[0], abs=0.01)
+    assert missed(shows, HUES[ORANGE]) == pytest.approx(abs(reached.residuals[0]), abs=0.01)
+
+
 def test_a_diffusion_model_is_dialled_in_drafts(tmp_path: Path) -> None:
     session = Session(str(write_tiny_ddim(tmp_path / "tiny", levels=60)))
     direction = torch.randn(3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -233,6 +245,8 @@ def test_the_last_of_several_colours_is_shown_and_other_knobs_stay(page: Any) ->
     wait_until(page, lambda: said(page, place).startswith("Asked for 224°"), "the last colour")
     wait_until(page, lambda: missed(hue(page, place), HUES[BLUE]) < 12, "the picture")
     assert amount_of(page, "size") == 1
+    page.get_by_label("size, amount", exact=True).fill("0.5")
+    wait_until(page, lambda: said(page, place) == "", "nothing said of a picture that is no more")
 
 
 @pytest.mark.browser

@@ -26,13 +26,13 @@ def aim(desk: Desk, asked: Mapping[str, Any], check: Callable[[], None]) -> dict
     name, colour = str(asked.get("knob")), asked.get("colour")
     if not isinstance(colour, str) or not COLOUR.fullmatch(colour):
         raise BadInput("a colour is sent as #rrggbb; reload the page")
-    setting = desk.session.setting
     try:
         reached = desk.session.dial(name, colour, check=check)
     except BadInput as error:
         return {"says": f"{error}."}
-    draft = setting.dice.model.drafts(setting.dice.latent, setting.dice.sampler)
-    return {"amount": desk.session.setting.amounts.get(name, 0.0), "says": told(reached) + " (in a draft)" * draft}
+    now = desk.session.setting
+    draft = now.dice.drafts and not now.holds  # what is locked is read on the very picture
+    return {"amount": now.amounts.get(name, 0.0), "says": told(reached) + " (in a draft)" * draft}
 
 
 def told(reached: Reached) -> str:

@@ -179,6 +179,7 @@
       revision = described.revision;
       pump.touch();
     };
+    pump.on("moved", () => parts.forEach(({ moved }) => moved?.()));
     pump.on("judged", ({ before }) => parts.forEach(({ face }) => face?.(before ?? {})));
     pump.on("picture", () => pad?.show());
     watch("value", follow);

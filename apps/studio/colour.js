@@ -16,7 +16,7 @@
   /** Give a knob's part a colour to dial to, where it turns one. */
   steer.withColour = (part, knob, pump) => {
     if (!knob.aims) return part;
-    let wanted = null, asking = false, chosen = false, reached = null;
+    let wanted = null, asking = false, chosen = false, turning = false;
     const says = make("p", { class: "hint reached", role: "status" });
     const field = make("input", {
       type: "color", value: ofHue(0), "aria-label": `colour to dial ${knob.title} to`,
@@ -37,12 +37,12 @@
         wanted = null;
         say("Looking for it…");
         const answer = await pump.ask("aim", { knob: knob.name, colour: asked });
-        reached = null;
         if (wanted) continue;
         say(answer?.says ?? "Not dialled, for something else was turned meanwhile.");
         if (!answer || answer.amount === undefined) continue;
+        turning = true;
         part.turn(answer.amount);
-        reached = answer.amount;
+        turning = false;
       }
       asking = false;
     };
@@ -50,10 +50,11 @@
     part.root.append(make("label", { class: "aim" }, field, "show this hue"), says);
     return {
       ...part,
-      /** Begin with the colour that the picture has, and say nothing once the knob was turned elsewhere. */
+      /** Say nothing of a picture that is no more, whatever else was turned, thrown or locked. */
+      moved: () => { if (!turning) say(""); },
+      /** Begin with the colour that the picture has. */
       face: (before) => {
         part.face?.(before);
-        if (reached !== null && knob.amount !== reached) say("");
         if (!chosen && before[knob.attribute] !== undefined) field.value = ofHue(before[knob.attribute]);
       },
     };

@@ -40,6 +40,8 @@ def _said(reading: Reading) -> str:
         return f"{name} has a knob turned that is meant for it, so it is not held."
     now, was = (number(value, attribute.unit, signed=True) for value in (reading.moved, loose))
     left, there = abs(reading.moved) / attribute.spread, abs(loose) / attribute.spread
+    if left >= there or now == was:
+        return f"The lock on {name} does not help here: {now}, without the lock {was}."
     if left <= HELD:
         return f"{name} holds: {now}, without the lock {was}."
     if left <= HALF * there:

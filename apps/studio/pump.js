@@ -21,7 +21,7 @@
 
   const makePump = (server, rested) => {
     const moves = { amounts: {}, windows: {} };
-    const listeners = { picture: [], judged: [], trouble: [] };
+    const listeners = { moved: [], picture: [], judged: [], trouble: [] };
     const latencies = []; // milliseconds from a move to its pixels, the newest last
     let page = {}, view = "plain", jobs = () => [];
     let newest = 0, shown = 0, stamp = 0, looking = false, finished = true, judgedAt = 0, judging = 0;
@@ -105,6 +105,11 @@
       look();
     };
 
+    const change = () => {
+      tell("moved");
+      touch();
+    };
+
     return {
       latencies,
       moves,
@@ -117,9 +122,9 @@
       /** Begin with the controls of a page as the server describes it. */
       begin: (described) => { page = described; },
       /** Show what the server has, though no knob was moved here. */
-      touch,
-      turn: (name, amount) => { moves.amounts[name] = amount; touch(); },
-      window: (name, start, end) => { moves.windows[name] = [start, end]; touch(); },
+      touch: change,
+      turn: (name, amount) => { moves.amounts[name] = amount; change(); },
+      window: (name, start, end) => { moves.windows[name] = [start, end]; change(); },
       view: (name) => { view = name; touch(); },
       /** Do the jobs for a resting hand again, since others came into sight. */
       again: () => { if (!looking && shown === newest && page.key) rest(); },
