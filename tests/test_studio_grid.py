@@ -130,8 +130,7 @@ def test_a_sheet_over_truncations_and_windows_is_saved_and_opened_again(page: An
 
 def test_a_cell_with_a_caption_and_steps_of_its_own_is_loaded_with_both(page: Any) -> None:
     choose(page, "#generator", "aviary-ddim")
-    other = lambda: page.locator("#axis-0 input").input_value() not in ("", "hue")  # noqa: E731
-    wait_until(page, other, "the axes of a generator that is loaded only now", 5 * PATIENCE)
+    wait_until(page, lambda: offers(page, "caption"), "the axes of a generator that is loaded only now", 5 * PATIENCE)
     draw(page, [("steps", "1, 2"), ("caption", "a red owl; a blue wren")])
     cell = pictures(page, "#grid-view")[3]
     page.locator("#grid-view button").nth(3).click()
