@@ -47,6 +47,7 @@ def offers(page: Any, name: str) -> int:
     what.click()
     there = page.get_by_role("option", name=name, exact=True).count()
     what.blur()
+    wait_until(page, lambda: not page.get_by_role("option").count(), "the list to close")
     return int(there)
 
 

@@ -60,7 +60,7 @@ def test_a_caption_changes_what_the_picture_shows(window: Any, studio: str) -> N
         steps.press("Enter")
         for colour, channel in (("blue", 2), ("green", 1)):
             ask(page, f"a red owl on a {colour} background")
-            wait_until(page, lambda channel=channel: above_others(page, channel) > 0.15, f"a {colour} background")
+            wait_until(page, lambda channel=channel: above_others(page, channel) > 0.05, f"a {colour} background")
 
 
 def test_two_phrases_make_a_knob_that_leads_from_one_to_the_other_on_turn(discover: Any, tiny: str) -> None:
