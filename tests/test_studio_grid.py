@@ -27,13 +27,19 @@ def page(window: Any, studio: str) -> Iterator[Any]:
         yield page
 
 
+def unfold(page: Any, what: Any) -> None:
+    """Open a list, once the one before is gone: it takes a moment to fade."""
+    wait_until(page, lambda: not page.get_by_role("option").count(), "the list before to close")
+    what.click()
+
+
 def draw(page: Any, axes: list[tuple[str, str]]) -> None:
     for place, (name, values) in enumerate(axes):
         what, box = page.locator(f"#axis-{place} input"), page.locator(f"#axis-{place} textarea")
         wait_until(page, lambda what=what: what.input_value(), "the axes")
         if what.input_value() != name:
             was = box.input_value() if box.is_visible() else ""
-            what.click()
+            unfold(page, what)
             page.get_by_role("option", name=name, exact=True).click()
             wait_until(page, lambda box=box, was=was: box.is_visible() and box.input_value() != was, "usual values")
         box.fill(values)
@@ -44,10 +50,9 @@ def draw(page: Any, axes: list[tuple[str, str]]) -> None:
 def offers(page: Any, name: str) -> int:
     """Return whether something may be varied, as the last axis shows it now."""
     what = page.locator("#axis-2 input")
-    what.click()
+    unfold(page, what)
     there = page.get_by_role("option", name=name, exact=True).count()
     what.blur()
-    wait_until(page, lambda: not page.get_by_role("option").count(), "the list to close")
     return int(there)
 
 
