@@ -4,13 +4,12 @@ import errno
 import os
 import sys
 import traceback
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Annotated, Any, cast
 
 import typer
 
+from steer.apps.asides import asides
 from steer.apps.commands.dial import dial
 from steer.apps.commands.doctor import doctor
 from steer.apps.commands.film import film
@@ -29,7 +28,7 @@ from steer.apps.commands.tune import tune
 from steer.apps.commands.walk import walk
 from steer.apps.commands.writing import say_aside
 from steer.apps.stopping import SAID, exit_code, unwinding
-from steer.errors import SteerError, SteerWarning
+from steer.errors import SteerError
 
 DONE, DEFECT, MISTAKE = 0, 1, 2
 STOPPED, CUT_OFF = 128 + 2, 128 + 13
@@ -99,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     """Run a verb, and say in one line what went wrong; what was stopped comes back as STOPPED."""
     try:
-        with _warnings_said():
+        with asides(say_aside):
             return app(args=arguments, prog_name="steer", standalone_mode=False) or DONE
     except (KeyboardInterrupt, typer.Abort):
         return STOPPED
@@ -121,26 +120,6 @@ def _run(arguments: list[str]) -> int:
         return _complain(f"{where}{error.strerror}; make room, or choose another place or name", MISTAKE)
     except Exception:
         return _defect()
-
-
-@contextmanager
-def _warnings_said() -> Iterator[None]:
-    """Say warnings of the toolkit in one line each, and none twice; those of others go their usual way."""
-    said: set[str] = set()
-
-    with warnings.catch_warnings():
-        usual = warnings.showwarning
-
-        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-            if not issubclass(category, SteerWarning):
-                usual(message, category, *place, **more)
-            elif f"{message}" not in said:
-                said.add(f"{message}")
-                say_aside(" ".join(f"{message}".split()))
-
-        warnings.simplefilter("always", SteerWarning)
-        warnings.showwarning = show
-        yield
 
 
 def _complain(message: str, code: int) -> int:

@@ -63,6 +63,19 @@ def test_a_caption_changes_what_the_picture_shows(window: Any, studio: str) -> N
             wait_until(page, lambda channel=channel: above_others(page, channel) > 0.05, f"a {colour} background")
 
 
+def test_words_that_are_not_known_are_named_on_the_page(discover: Any) -> None:
+    page = discover
+    page.get_by_role("tab", name="Turn", exact=True).click()
+    ask(page, "a zebra <b>gnu</b> wren")
+    page.get_by_text("were passed over in 'a zebra <b>gnu</b> wren': zebra, b, gnu, b").wait_for()
+    page.get_by_role("tab", name="Discover", exact=True).click()
+    choose(page, "#finder", "contrast: from one set to another")
+    page.get_by_label("Towards").fill("a red okapi")
+    page.get_by_label("Away").fill(FROM)
+    page.locator("#find").click()
+    page.get_by_text("were passed over in 'a red okapi': okapi").wait_for()
+
+
 def test_two_phrases_make_a_knob_that_leads_from_one_to_the_other_on_turn(discover: Any, tiny: str) -> None:
     page = discover
     choose(page, "#finder", "contrast: from one set to another")

@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import gradio as gr
 
+from steer.apps.asides import asides
 from steer.apps.session import Session
 from steer.apps.studio.desks import Desk, Desks
 from steer.apps.studio.jobs import Line
@@ -41,7 +42,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def plainly(hidden: str = "") -> Iterator[None]:
-    """Show what goes wrong on the page, in plain words; what is our fault is logged as well.
+    """Show what goes wrong on the page, in plain words, or is passed over; what is our fault is logged as well.
 
     Of what was cancelled nothing is said: whoever did it knows.
 
@@ -49,7 +50,8 @@ def plainly(hidden: str = "") -> Iterator[None]:
         hidden: a folder of the server, cut from what is shown.
     """
     try:
-        yield
+        with asides(_show_aside):
+            yield
     except Cancelled:
         log.info("a job was cancelled")
     except SteerError as error:
@@ -62,6 +64,10 @@ def plainly(hidden: str = "") -> Iterator[None]:
             duration=None,
             title="That did not work",
         )
+
+
+def _show_aside(line: str) -> None:
+    gr.Info(escape(line), duration=15, title="Passed over")
 
 
 @runtime_checkable

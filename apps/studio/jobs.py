@@ -1,6 +1,7 @@
 """Jobs: long work beside the page, with how far it is, how long it will take, and a way to stop it."""
 
 from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from dataclasses import dataclass
 from threading import Condition, Event, Thread
 from time import perf_counter
@@ -102,7 +103,7 @@ class Job(Generic[Result]):
         Whoever stops watching stops the job.
         """
         self._line.join(self)
-        Thread(target=self._run, daemon=True).start()
+        Thread(target=copy_context().run, args=(self._run,), daemon=True).start()
         try:
             yield self.pace
             while not self._over.wait(TICK):

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from steer.apps.asides import asides
 from steer.apps.session import Picture
 from steer.apps.studio import aiming
 from steer.apps.studio.desks import Desk, Desks
@@ -99,7 +100,8 @@ def _call(desks: Desks, verb: Verb) -> Callable[[Any], Answer]:
         if not desk.calls.acquire(blocking=False):
             return {"busy": True}
         try:
-            return {"stamp": asked.get("stamp"), **verb(desk, asked)}
+            with asides(log.debug):  # said already, where it was asked for
+                return {"stamp": asked.get("stamp"), **verb(desk, asked)}
         except Cancelled:
             return {"overtaken": True}
         except SteerError as error:
