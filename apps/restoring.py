@@ -60,8 +60,8 @@ def restored(recipe: Recipe, model: Model) -> tuple[Setting, str | None]:
         dice.decode(dice.latent, setting.steering, draft=True)
     except (RuntimeError, IndexError, ValueError) as error:
         raise _misfit(model) from error
-    note = f"This file holds {count} pictures; here {'are' if birds > 1 else 'is'} the first {birds}."
-    return setting, note if birds < count else None
+    shown = f"are the first {birds}" if birds > 1 else "is the first"
+    return setting, f"This file holds {count} pictures; here {shown}." if birds < count else None
 
 
 def _locked(setting: Setting, holding: Sequence[Turn], count: int) -> Setting:

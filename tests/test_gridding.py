@@ -82,7 +82,7 @@ def test_a_sheet_over_truncations_and_windows_carries_a_recipe_that_makes_and_re
     again = Recipe.load(path)
     assert again.render().equal(torch.cat(list(grid.draw(lambda done, total: None))))
     session = Session("aviary-biggan")
-    assert session.restore(path) == "This file holds 8 pictures; here is the first 1."
+    assert session.restore(path) == "This file holds 8 pictures; here is the first."
     restored, first = session.setting, grid.cells[0]
     assert (restored.dice.truncation, restored.dice.seeds[0]) == (0.5, 3)
     assert (restored.amounts, restored.windows) == (first.amounts, {"size": Window(0, 0.5)})

@@ -203,3 +203,17 @@ def test_a_name_that_is_nearly_right_is_answered_by_the_right_one(birds):
         with pytest.raises(SteerError, match=f"did you mean '{meant}'"):
             call()
     assert list(knobs.only("size", "hue")) == ["size", "hue"]
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: steer.Sampler("6"), "a whole number of steps from 1 up, not '6'"),
+        (lambda: steer.Sampler(6, eta=None), "a number from 0 to 1, not None"),
+        (lambda: steer.Sampler.at(None), r"such as \[20, 250, 999\], not None"),
+        (lambda: steer.Sampler.at([20, "250"]), "whole numbers that rise from 0 up"),
+    ],
+)
+def test_a_sampler_of_anything_but_numbers_is_refused(make, said):
+    with pytest.raises(SteerError, match=said):
+        make()

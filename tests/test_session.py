@@ -514,6 +514,6 @@ def test_pictures_with_a_caption_each_are_restored_by_the_first(small: str) -> N
     generator = session.setting.generator
     latent = generator.sample(range(4), condition={"prompt": ["a red owl", "a blue wren"] * 2})
     note = session.restore(Recipe.of(generator, latent))
-    assert note == "This file holds 4 pictures; here is the first 1."
+    assert note == "This file holds 4 pictures; here is the first."
     with torch.no_grad():
         assert pixels(session).equal(generator.decode(latent.rows([0])))

@@ -35,7 +35,7 @@ from steer.generators.training.discriminator import Discriminator
 from steer.generators.training.dreams import Dreams
 from steer.generators.training.features import Features, Standardised
 from steer.generators.training.pictures import Pictures, read_folder
-from steer.generators.training.run import AVIARY, Progress, keep_running, share_done, tile
+from steer.generators.training.run import AVIARY, Progress, command_of, keep_running, share_done, tile
 from steer.generators.training.standing_statistics import standing_statistics
 
 
@@ -442,8 +442,8 @@ CARD = """# {name}
 A class-conditional BigGAN of {resolution}×{resolution} pictures, {parameters:.1f} million parameters, {dice} dice.
 
 - Classes: {labels}.
-- Trained by `steer train biggan --data {data}` from scratch: {steps:,} steps of {batch} pictures in {minutes:.0f}
-  minutes on {threads} CPU threads, seed {seed}. No picture from anywhere else was used.
+- Trained by `{command}` from scratch: {steps:,} steps in
+  {minutes:.0f} minutes on {threads} CPU threads. No picture from anywhere else was used.
 - `weights.safetensors`: the running average of the generator, float16, with batch-norm statistics for
   {statistics} truncations from 0 to 1.
 - `encoder.safetensors`: reads the dice off the critic's features of a picture; the warm start of inversion.
@@ -476,12 +476,10 @@ def export(trainer: Trainer, folder: Path) -> Path:
         parameters=sum(each.numel() for each in trainer.average.parameters()) / 1e6,
         dice=shape.z_dim,
         labels=", ".join(shape.labels),
-        data=AVIARY if aviary else "FOLDER",
+        command=command_of("biggan", config),
         steps=trainer.step_number,
-        batch=config.batch,
         minutes=trainer.seconds / 60,
         threads=config.threads,
-        seed=config.seed,
         statistics=shape.statistics,
     )
     write_text(folder / "README.md", card)

@@ -17,7 +17,7 @@ from steer.errors import BadInput
 from steer.generators.classifier import Classifier, ClassifierConfig
 from steer.generators.training.device import best_device, has_bfloat16
 from steer.generators.training.pictures import Pictures, read_folder
-from steer.generators.training.run import CHECKPOINT, Progress, keep_running, tile
+from steer.generators.training.run import CHECKPOINT, Progress, command_of, keep_running, tile
 
 KEPT_ASIDE = 10
 """Every tenth picture is held out where no folder of others is given."""
@@ -229,7 +229,7 @@ Tells {count} classes of pictures apart, and lends its features to measurements 
 - **Network**: residual, {parameters:,} parameters, looks at {resolution}×{resolution} pixels; batch norms folded;
   stored in float16.
 - **Data**: {training:,} pictures of the folder that `--data` names, mirrored and shifted at random. Nothing else.
-- **Trained by** `steer train classifier --data FOLDER{others} --epochs {epochs} --seed {seed}`
+- **Trained by** `{command}`
   in {minutes:.0f} minutes on {device}.
 - **Held out**: {held_out:,} pictures{which}, of which it names {accuracy:.1%}.
 - **Licence**: the weights are Apache-2.0, like the project; the pictures are not part of it.
@@ -258,9 +258,7 @@ def _card(trainer: Trainer, chances: Tensor) -> str:
         parameters=sum(each.numel() for each in trainer.network.parameters()),
         resolution=config.resolution,
         training=len(trainer.data.images),
-        epochs=config.epochs,
-        seed=config.seed,
-        others="" if config.held_out is None else " --held-out OTHERS",
+        command=command_of("classifier", config),
         which=", every tenth of the folder" if config.held_out is None else " of the folder that `--held-out` names",
         minutes=trainer.seconds / 60,
         device="one GPU" if best_device(config.device).type == "cuda" else f"CPU, threads: {config.threads}",

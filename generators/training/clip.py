@@ -14,7 +14,7 @@ from steer.generators.bird_scorer import SIZE, BirdScorer, ScorerConfig
 from steer.generators.channels_last import channels_last
 from steer.generators.diffusion.words import pad
 from steer.generators.training.captioned import Captioned, captioned, part_of
-from steer.generators.training.run import AVIARY, Progress, keep_running, share_done, tile
+from steer.generators.training.run import AVIARY, Progress, command_of, keep_running, share_done, tile
 
 COLDEST = 4.6
 """The largest log of the inverse temperature, about that of a factor of 100, as in the paper."""
@@ -180,9 +180,9 @@ Says how well words match a picture of a bird, as the cosine between two vectors
 network, one from a small transformer over words; {parameters:.1f} million parameters, float16.
 
 - Words it knows: {words}.
-- Trained by `steer train clip` from scratch: {steps:,} steps of {batch} pictures, each with a caption or, in
+- Trained by `{command}` from scratch: {steps:,} steps of {batch} pictures, each with a caption or, in
   {part_caption:.0%}, a part of one that was to be told from all others, in {minutes:.0f} minutes on {threads} CPU
-  threads, seed {seed}. Pictures and captions come from this project's own renderer and grammar.
+  threads. Pictures and captions come from this project's own renderer and grammar.
 - On {fresh:,} fresh birds that no training draws: the right caption is picked out of {rivals} in
   {retrieval:.1%} of the cases; the cosines of one phrase with many pictures spread by {spread:.2f}.
 - Limits: it knows rendered birds and these words, and says something about every picture all the same.
@@ -199,13 +199,13 @@ def export(trainer: Trainer, folder: Path) -> Path:
     scorer.save(folder)
     card = CARD.format(
         parameters=sum(each.numel() for each in scorer.parameters()) / 1e6,
+        command=command_of("clip", config),
         words=", ".join(scorer.config.vocabulary),
         steps=trainer.step_number,
         batch=config.batch,
         minutes=trainer.seconds / 60,
         part_caption=config.part_caption,
         threads=config.threads,
-        seed=config.seed,
         fresh=len(trainer.fresh),
         rivals=RIVALS,
         **measured,

@@ -35,7 +35,7 @@ from steer.generators.training.captioned import Captioned, captioned, part_of
 from steer.generators.training.device import best_device, has_bfloat16
 from steer.generators.training.own_ways import OwnWays, Told, uneven_levels
 from steer.generators.training.pictures import focus
-from steer.generators.training.run import AVIARY, CHECKPOINT, Progress, keep_running, share_done, tile
+from steer.generators.training.run import AVIARY, CHECKPOINT, Progress, command_of, keep_running, share_done, tile
 from steer.generators.training.words_first import learn_words, misunderstood, new_reading
 
 SHEET_STEPS, SHEET_GUIDANCE = 12, 2.0
@@ -549,8 +549,8 @@ v on the cosine schedule with {levels} noise levels, told words by a text encode
 
 - Words it knows: {words}.
 - Drawings it follows: {drawings}.
-- Trained by `steer train ddim --data {data}` from scratch: {steps:,} steps of {batch} pictures in {minutes:.0f}
-  minutes on {device}, seed {seed}. No picture from anywhere else was used.
+- Trained by `{command}` from scratch: {steps:,} steps in
+  {minutes:.0f} minutes on {device}. No picture from anywhere else was used.
 - {no_caption:.0%} of the pictures came without a caption and {no_drawing:.0%} without a drawing, so that it also draws
   unasked, and guidance can tell both apart; {part_caption:.0%} of the captions were cut short.
 - {schooling}
@@ -610,12 +610,10 @@ def export(trainer: Trainer, folder: Path) -> Path:
         levels=config.levels,
         words=", ".join(shape.vocabulary),
         drawings=" and ".join(trainer.data.drawings) or "none",
-        data=AVIARY if aviary else "FOLDER",
+        command=command_of("ddim", config),
         steps=trainer.step_number,
-        batch=config.batch,
         minutes=trainer.seconds / 60,
         device=f"{config.threads} CPU threads" if trainer.device.type == "cpu" else "one GPU",
-        seed=config.seed,
         no_caption=config.no_caption,
         no_drawing=config.no_drawing,
         part_caption=config.part_caption,

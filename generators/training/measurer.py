@@ -18,6 +18,7 @@ from steer.generator import Progress
 from steer.generators.aviary.data import Dataset, cache_folder, dataset
 from steer.generators.aviary.factors import FACTORS
 from steer.generators.aviary.measurer import CIRCULAR, LINEAR, Measurer, MeasurerConfig
+from steer.generators.training.run import command_of
 
 
 @dataclass(frozen=True)
@@ -250,11 +251,6 @@ def _resume(path: Path, measurer: Measurer, optimizer: torch.optim.Optimizer) ->
 
 def _card(training: MeasurerTraining, measurer: Measurer, seconds: float) -> str:
     """Describe the measurer: data, command, time, scores, licence."""
-    command = (
-        f"steer train measurer --out {training.name} --name {training.name} --seed {training.seed} "
-        f"--count {training.count} --epochs {training.epochs} --option data_seed={training.data_seed} "
-        f"--option channels={','.join(map(str, training.channels))}"
-    )
     rows = "\n".join(f"| {name} | {value:.4f} |" for name, value in measurer.scores.items())
     parameters = sum(parameter.numel() for parameter in measurer.parameters())
     return f"""# {training.name}
@@ -265,7 +261,7 @@ Reads the ten factors of the aviary's birds, their mask and their familiarity of
   32, 16, 8 and 4 pixels; batch norms folded; stored in float16.
 - **Data**: {training.count:,} birds drawn by this project's own renderer (data seed {training.data_seed}, uniform
   prior), half of them mirrored, with light noise, blur and changes of brightness. No photographs, no outside data.
-- **Trained by** `{command}`
+- **Trained by** `{command_of("measurer", training)}`
   in {seconds / 60:.0f} minutes on CPU.
 - **Licence**: Apache-2.0, like the project.
 

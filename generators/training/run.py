@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -21,6 +21,12 @@ AVIARY = "aviary"
 """The data that come with the toolkit; anything else names a folder."""
 
 CHECKPOINT = "checkpoint.safetensors"
+
+FLAGS = ("data", "held_out", "name", "count", "epochs", "minutes", "steps", "seed")
+"""Fields of a training's configuration that its command has an option of its own for."""
+
+BESIDE = frozenset({"threads", "device", "checkpoint_minutes", "sheet_steps", "measure_steps"})
+"""Fields that say where and how a training is watched, not what is learnt."""
 
 
 @runtime_checkable
@@ -69,6 +75,28 @@ class Run(Protocol):
 def share_done(seconds: float, minutes: float | None, step_number: int, steps: int) -> float:
     """Return the share of a run that is over, by the clock, or by steps where ``minutes`` is None."""
     return step_number / steps if minutes is None else seconds / (60 * max(minutes, 1e-9))
+
+
+def command_of(kind: str, config: Any) -> str:
+    """Return the command that trains so again, with every option that is not as usual; folders are called FOLDER.
+
+    Args:
+        kind: the name behind ``steer train``.
+        config: what the training is made of, a frozen dataclass.
+    """
+    words = ["steer", "train", kind]
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if field.name in BESIDE or value is None or (value == field.default and field.name != "seed"):
+            continue
+        if field.name == "held_out" or (field.name == "data" and value != AVIARY):
+            value = "FOLDER"
+        text = f"{value}".lower() if isinstance(value, bool) else f"{value}"
+        text = ",".join(map(str, value)) if isinstance(value, tuple) else text
+        words += (
+            [f"--{field.name.replace('_', '-')}", text] if field.name in FLAGS else ["--option", f"{field.name}={text}"]
+        )
+    return " ".join([*words, "--out", "FOLDER"])
 
 
 def keep_running(run: Run, out: Path, progress: Progress | None = None) -> None:
