@@ -110,7 +110,7 @@ class Session:
         self._sources = {Path(source).name: source for source in sources}
         self._lock = Lock()
         model = self.model(Path(generator).name)
-        self._setting = Setting(Dice(model), dict(model.knobs))
+        self._setting = Setting(Dice(model, asked=model.suggested(0)), dict(model.knobs))
         self.history = History(self._setting)
         self.opened: Recipe | None = None
         self._unturned: dict[bool, Picture] = {}
@@ -142,6 +142,8 @@ class Session:
     def use(self, generator: str) -> None:
         """Change the generator; seeds, truncation and number of birds stay, and the label where it has it.
 
+        One that is told by words is asked in some at once: unasked, knobs in words have little to turn.
+
         Raises:
             UnknownName: it is not among those available.
         """
@@ -152,7 +154,8 @@ class Session:
                 return
             known = model.label is not None and dice.label in model.label.choices
             label = dice.label if known else None
-            dice = replace(dice, model=model, label=label, asked={}, sampler=None, thrown=(), held=None)
+            asked = model.suggested(dice.seeds[0])
+            dice = replace(dice, model=model, label=label, asked=asked, sampler=None, thrown=(), held=None)
             self._step(Setting(_checked(dice), dict(model.knobs)))
 
     def throw(self, seed: int) -> None:
@@ -194,6 +197,15 @@ class Session:
             if label is not None and dice.model.label is None:
                 raise UnknownName("label", label, (), f"'{dice.model.generator.name}' has no classes")
             self._step(replace(self._setting, dice=_checked(replace(dice, label=label))))
+
+    def suggest(self, seed: int) -> None:
+        """Ask in the words that a seed draws, with the same dice.
+
+        Raises:
+            BadInput: nobody knows what the generator could be asked for.
+        """
+        with self._lock:
+            self._step(replace(self._setting, dice=_checked(self._setting.dice.suggested(seed))))
 
     def caption(self, caption: str) -> None:
         """Ask in words for what to draw, with the same dice; an empty caption asks for nothing.

@@ -13,8 +13,9 @@ from torch import Tensor
 from steer.apps.fairness import FairLock
 from steer.apps.holding import Holder
 from steer.apps.processors import half_of_the_processors
-from steer.attribute import Measurer
+from steer.attribute import Measurer, Worded
 from steer.backend import Condition
+from steer.choices import choose_words
 from steer.condition import as_entry, read_entry
 from steer.directions.background import BACKGROUND
 from steer.directions.hold import Answers
@@ -86,6 +87,12 @@ class Model:
     def caption(self) -> Condition | None:
         """The condition that says in words what to draw, if there is one."""
         return next((each for each in self.generator.conditions.values() if each.kind == "text"), None)
+
+    def suggested(self, seed: int) -> dict[str, str]:
+        """Return words to ask for, under the name of their condition; empty where nobody knows what could be said."""
+        if self.caption is None or not isinstance(self.measurer, Worded):
+            return {}
+        return {self.caption.name: choose_words(self.measurer.captions, seed)}
 
     @cached_property
     def drawings(self) -> Mapping[str, Condition]:
@@ -233,6 +240,17 @@ class Dice:
         name, words = self.model.caption.name, caption.strip()
         others = {each: entry for each, entry in self.asked.items() if each != name}
         return replace(self, asked={**others, **({name: words} if words else {})})
+
+    def suggested(self, seed: int) -> "Dice":
+        """Return the dice asked in the words that a seed draws.
+
+        Raises:
+            BadInput: nobody knows what the generator could be asked for.
+        """
+        words = self.model.suggested(seed)
+        if not words:
+            raise BadInput(f"nobody knows which words '{self.model.generator.name}' could be asked in; write your own")
+        return replace(self, asked={**self.asked, **words})
 
     @property
     def drawing_kind(self) -> str | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from steer.directions.figures import Figures
 from steer.files import atomic_path
+from steer.strips import UNIT_MARKS
 
 if TYPE_CHECKING:
     from steer.directions.scorecard import KnobScore, Scorecard
@@ -37,7 +38,7 @@ def text_rows(card: "Scorecard") -> list[tuple[str, ...]]:
     """
     rows: list[tuple[str, ...]] = [HEADING]
     for score in card.knobs:
-        mark = {"sigma": "σ", "degree": "°"}.get(score.knob.unit, "")
+        mark = UNIT_MARKS.get(score.knob.unit, "")
         ends = f"{score.knob.range[0]:+.3g} … {score.knob.range[1]:+.3g}{mark}"
         target = score.target.name if score.meant else f"({score.target.name})"
         figures = _cells(score.figures, score.intervals, score.truth)

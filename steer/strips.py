@@ -14,7 +14,8 @@ from steer.layout import Layout
 from steer.recipe import Recipe
 from steer.steering import Steering, Turn
 
-UNIT_MARKS: Mapping[str, str] = {"sigma": "σ", "degree": "°"}
+UNIT_MARKS: Mapping[str, str] = {"sigma": "σ", "degree": "°", "absolute": ""}
+"""What stands behind an amount, by the knob's unit."""
 
 
 def strip(

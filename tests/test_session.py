@@ -1,5 +1,6 @@
 """What a session promises: its verbs, and that a picture can be had again from any of its texts."""
 
+import re
 import shlex
 from dataclasses import replace
 from io import BytesIO
@@ -517,3 +518,18 @@ def test_pictures_with_a_caption_each_are_restored_by_the_first(small: str) -> N
     assert note == "This file holds 4 pictures; here is the first."
     with torch.no_grad():
         assert pixels(session).equal(generator.decode(latent.rows([0])))
+
+
+def test_a_generator_that_is_told_by_words_is_asked_in_some_from_the_start(session: Session, small: str) -> None:
+    session.use("aviary-ddim")
+    first = session.setting.dice.caption
+    assert re.fullmatch(r"an? .*(robin|wren|cardinal|parrot|heron|duck|owl|toucan).* on .*(background|backdrop)", first)
+    session.suggest(5)
+    others = session.setting.dice
+    assert others.caption not in ("", first)
+    assert others.seeds == Session("aviary").setting.dice.seeds
+    session.undo()
+    assert session.setting.dice.caption == first
+    assert Session(small).setting.dice.caption == ""  # nobody knows what its pictures may show
+    with pytest.raises(BadInput, match="write your own"):
+        Session(small).suggest(5)

@@ -12,7 +12,7 @@ import torch
 from browsing import open_page, read_address, wait_until
 from PIL import Image, ImageDraw
 from serving import served
-from tiny_diffusion import WORDS, V, write_tiny_ddim
+from tiny_diffusion import V, write_tiny_ddim
 from torch import Tensor
 
 import steer
@@ -25,11 +25,13 @@ from steer.apps.studio.desks import Desk, Desks
 from steer.apps.studio.drawing import describe_drawing
 from steer.condition import PNG_PREFIX
 from steer.errors import BadInput, UnknownName
+from steer.generators.aviary.captions import caption_choices
 from steer.generators.aviary.drawings import LAYOUT_COLOURS, layout_pictures
 from steer.generators.aviary.factors import sample_factors
 from steer.generators.aviary.renderer import render_all
 from steer.generators.ddim import DDIMConfig, write_model
 from steer.generators.diffusion.network import DenoisingNetwork
+from steer.generators.diffusion.words import Vocabulary
 from steer.generators.training.ddim import DDIMTraining
 from steer.pictures import to_images, to_pictures
 from steer.recipe import Recipe
@@ -291,7 +293,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "drawn"
     folder.mkdir()
     torch.manual_seed(0)
-    shape = DDIMTraining(resolution=64, channels=(32, 32)).network(WORDS, drawing=True)
+    words = Vocabulary.of([caption_choices()]).words
+    shape = DDIMTraining(resolution=64, channels=(32, 32)).network(words, drawing=True)
     config = DDIMConfig({**V, "num_train_timesteps": 12}, measurer="aviary-judge")  # twelve steps, drafts six
     write_model(folder, DenoisingNetwork(shape), config, dtype=torch.float32)
     return folder

@@ -55,6 +55,11 @@ def above_others(page: Any, channel: int) -> float:
 def test_a_caption_changes_what_the_picture_shows(window: Any, studio: str) -> None:
     with page_of(window, studio, "Turn") as page:
         choose(page, "#generator", "aviary-ddim")
+        words = page.locator("#caption textarea")
+        wait_until(page, words.input_value, "words to begin with")
+        begun = words.input_value()
+        page.locator("#suggest").click()
+        wait_until(page, lambda: words.input_value() not in ("", begun), "other words")
         steps = page.locator("#steps input")
         steps.fill("2")
         steps.press("Enter")

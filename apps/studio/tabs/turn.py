@@ -95,11 +95,12 @@ class Turn:
         )
         self.caption = gr.Textbox(
             label="Caption",
-            info="What to draw, in words; Enter draws it. Words it does not know are passed over.",
+            info="What to draw, in words; Enter draws it. Most knobs turn what is said here, so say it.",
             max_lines=3,
             visible=False,
             elem_id="caption",
         )
+        self.suggest = gr.Button("Other words", size="sm", visible=False, elem_id="suggest")
         self.drawing = gr.HTML(
             {}, html_template="", js_on_load="steer.drawing({ element, props, watch })", elem_id="drawing"
         )
@@ -158,7 +159,7 @@ class Turn:
     @property
     def controls(self) -> list[Any]:
         """What shows the session's choices."""
-        choices = [self.label, self.caption, self.seed, self.die, self.throw_one, self.birds]
+        choices = [self.label, self.caption, self.suggest, self.seed, self.die, self.throw_one, self.birds]
         return [*choices, self.truncation, self.steps, self.board]
 
     @property
@@ -172,6 +173,7 @@ class Turn:
         self.birds.input(self._birds, self.birds, self.controls, **LATEST)
         asked = [self.caption.submit, self.caption.blur]
         gr.on(asked, self._caption, self.caption, self.board, **LATEST)
+        self.suggest.click(self._suggest, None, self.controls, **LATEST)
         gr.on([self.steps.submit, self.steps.blur], self._steps, self.steps, self.board, **LATEST)
         photo = self.photo.upload(self._draw_photo, [self.photo, self.kind], None, js=DRAWN_KIND, **EACH)
         self.frame.changed(photo)
@@ -220,6 +222,9 @@ class Turn:
 
     def _caption(self, request: gr.Request, caption: str) -> Any:
         return self._anew(request, lambda session: session.caption(caption or ""))
+
+    def _suggest(self, request: gr.Request) -> Update:
+        return self._some(request, lambda session: session.suggest(_random_seed()))
 
     def _draw_photo(self, request: gr.Request, path: str, kind: str) -> None:
         """Put a picture that somebody brings onto the pad."""
@@ -293,6 +298,7 @@ class Turn:
         return {
             self.label: gr.Dropdown(classes, value=dice.label or ANY, visible=label is not None),
             self.caption: gr.Textbox(value=dice.caption, visible=dice.model.caption is not None),
+            self.suggest: gr.Button(visible=bool(dice.model.suggested(0))),
             self.seed: None if dice.held else dice.seeds[0],
             self.die: gr.skip(),
             self.throw_one: gr.Button(visible=bool(dies)),
