@@ -7,10 +7,13 @@ from pathlib import Path
 from torch import Tensor
 
 from steer.apps.setting import MOST_BIRDS, Dice, Model, Setting, consecutive
+from steer.attribute import Worded
 from steer.errors import BadInput
+from steer.generator import Generator
 from steer.inversion import Inversion, Invertible
 from steer.prepare import Prepared, prepare
 from steer.progress import Progress
+from steer.registry import load_measurer
 
 FAMILIAR = 0.25
 """The in-domain score below which a picture is outside what a generator knows."""
@@ -74,6 +77,20 @@ def familiarity(model: Model, picture: Tensor) -> float | None:
     """
     measurer = model.measurer
     return float(measurer.in_domain(picture)[0]) if measurer is not None and measurer.reference else None
+
+
+def described(generator: Generator, picture: Tensor) -> dict[str, str]:
+    """Return words for what a picture (1, 3, height, width) shows, under the name of the condition that takes them.
+
+    Empty where the generator takes no words, or its measurer knows none, or no such picture.
+    """
+    told = next((name for name, condition in generator.conditions.items() if condition.kind == "text"), None)
+    if told is None:
+        return {}
+    measurer = load_measurer(generator.backend.measurer)
+    if not isinstance(measurer, Worded) or float(measurer.in_domain(picture)[0]) < FAMILIAR:
+        return {}
+    return {told: measurer.describe(picture)[0]}
 
 
 def invert(model: Model, picture: Prepared, condition: dict[str, str], progress: Progress | None = None) -> Inverted:

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from steer.attribute import UNIFORM_CIRCLE_SPREAD, Attribute, AttributeKind, Measurer
+from steer.attribute import UNIFORM_CIRCLE_SPREAD, Attribute, AttributeKind, Measurer, Worded
 from steer.backend import Sampler
 from steer.directions.plausible import plausible_range
 from steer.directions.readings import (
@@ -42,6 +42,9 @@ Source = str | Path | Measurer | Callable[[Tensor], Tensor]
 
 FIRST_SEED = 500_000_000
 """The first seed that is sampled; each ``seed`` of a probe has its own ten million."""
+
+WORDS = "words"
+"""The source that takes what samples were asked for."""
 
 COMPARED_SEEDS = range(3_000_000, 3_000_024)
 """The birds on which a direction is compared with its disentangled form."""
@@ -77,8 +80,9 @@ class Probe:
         space: where to turn.
         samples: how many pictures are drawn and measured; all attributes share them.
         source: what says the attribute: a measurer or its registered name; a function from pictures
-            (batch, 3, height, width) to (batch,) numbers; or the path of a CSV file with a column ``seed`` and one
-            named like the attribute, or ``value``. Left out, the measurer that finders learn from.
+            (batch, 3, height, width) to (batch,) numbers; the path of a CSV file with a column ``seed`` and one named
+            like the attribute, or ``value``; or "words", what each sample was asked for, without any picture. Left
+            out, the measurer that finders learn from.
         kind: "linear", "circular" (degrees) or "categorical", where a function or file does not say. Left out, what
             the generator's measurer says of that name; else categorical for two values, linear for more.
         condition: what to ask for, such as ``{"label": "robin"}``; left out, everything mixed.
@@ -167,6 +171,8 @@ class Probe:
             source = load_measurer(source)
         first = FIRST_SEED + 10_000_000 * self.seed
         seeds: Sequence[int] = range(first, first + self.samples)
+        if source == WORDS:
+            return self._asked(generator, names, seeds, progress)
         if isinstance(source, Measurer):
             wanted = _wanted(names, source)
             latent, readings, parts, edges = self._read(generator, seeds, source.measure, progress, len(wanted))
@@ -197,6 +203,25 @@ class Probe:
         attribute, numbers = _described(name, labels, self.kind, measurer)
         groups = _groups(generator, latent)
         return _Table(text, measurer, False, (name,), {name: attribute}, {name: numbers}, parts, edges, groups)
+
+    def _asked(
+        self, generator: Generator, names: tuple[str, ...], seeds: Sequence[int], progress: Progress | None
+    ) -> "_Table":
+        """Label samples by the words that each was asked for in."""
+        measurer = labeller(generator)
+        told = next((name for name, condition in generator.conditions.items() if condition.kind == "text"), None)
+        if told is None or not isinstance(measurer, Worded):
+            raise BadInput(f"nobody knows what words '{generator.name}' could be asked in; leave source='{WORDS}' out")
+        latent, _, parts, edges = self._read(generator, seeds, None, progress, len(names))
+        asked = {name: each.double().numpy() for name, each in measurer.meaning(latent.condition[told]).items()}
+        meant = {name: each for name, each in asked.items() if np.isfinite(each).all()}
+        wanted = tuple(name for name in _wanted(names, measurer) if names != ("all",) or name in meant)
+        for name in wanted:
+            if name not in meant:
+                raise BadInput(f"the words of some samples leave '{name}' open; leave source='{WORDS}' out")
+        kept = {name: each for name, each in measurer.attributes.items() if name in meant}
+        groups = np.zeros(len(seeds), dtype=np.int64)
+        return _Table(WORDS, measurer, True, wanted, kept, meant, parts, edges, groups)
 
     def _sample(self, generator: Generator, seeds: Sequence[int]) -> Latent:
         return generator.sample(seeds, truncation=self.truncation)

@@ -1,13 +1,14 @@
 """The models that come with the toolkit, each a folder under ``shipped``."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from steer.attribute import Attribute
 from steer.generators import biggan, ddim
-from steer.generators.aviary.captions import caption_choices
+from steer.generators.aviary.captions import caption, caption_choices, meaning
 from steer.generators.aviary.factors import FACTORS
 from steer.generators.aviary.measurer import Measurer as MeasurerNetwork
 from steer.generators.bird_scorer import BirdScorer
@@ -54,6 +55,17 @@ class AviaryMeasurer:
             )
             for factor in FACTORS.values()
         }
+
+    def meaning(self, words: Sequence[str]) -> dict[str, Tensor]:
+        """Return what captions ask for, (captions,) per factor; see `steer.generators.aviary.captions.meaning`."""
+        asked = [meaning(each) for each in words]
+        return {name: torch.tensor([each[name] for each in asked]) for name in (asked[0] if asked else ())}
+
+    def describe(self, images: Tensor) -> list[str]:
+        """Return a caption of each picture (batch, 3, height, width) in [0, 1], the same words for the same picture."""
+        seen = self.measure(images)
+        birds = [{name: values[row] for name, values in seen.items()} for row in range(len(images))]
+        return [caption(bird, torch.Generator().manual_seed(0)) for bird in birds]
 
     def measure(self, images: Tensor) -> dict[str, Tensor]:
         """Measure pictures (batch, 3, height, width) in [0, 1]; (batch,) per attribute, in its unit."""

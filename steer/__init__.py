@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from steer.pictures import sheet
     from steer.recipe import Recipe
     from steer.registry import (
+        describe_pictures,
         find,
         list_attributes,
         list_finders,
@@ -76,7 +77,7 @@ _MODULES = {
     "recipe": "Recipe",
     "registry": (
         "find list_attributes list_finders list_generators "
-        "load_finder load_generator load_measurer measure_attributes shipped_knobs"
+        "describe_pictures load_finder load_generator load_measurer measure_attributes shipped_knobs"
     ),
     "seeds": "parse_seeds",
     "space": "Space",
@@ -129,6 +130,7 @@ __all__ = [
     "adopt",
     "calibrate",
     "concatenate",
+    "describe_pictures",
     "dial",
     "disentangle",
     "find",

@@ -1,7 +1,7 @@
 """Attributes: numbers read off a picture, with kind, range and unit."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -109,6 +109,14 @@ class Worded(Measurer, Protocol):
     """
 
     captions: str
+
+    def meaning(self, words: Sequence[str]) -> dict[str, Tensor]:
+        """Return what words ask for, (phrases,) per attribute in its unit; not a number where they leave it open."""
+        ...
+
+    def describe(self, images: Pictures) -> list[str]:
+        """Return words for what each picture (batch, 3, height, width) in [0, 1] shows."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -239,13 +239,14 @@ def read_recipe_text(path: str | Path) -> str | None:
         if is_mp4(path):
             return read_tag(path, RECIPE_KEY, RECIPE_LIMIT)
         with Image.open(path, formats=_READABLE) as image:
-            return _recipe_of(image)
+            return recipe_of(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = "it is not a PNG, JPEG, WebP, GIF or MP4 file, or it is cut short"
         raise BrokenFile(f"'{path}' cannot be read: {reason}") from error
 
 
-def _recipe_of(image: Image.Image) -> str | None:
+def recipe_of(image: Image.Image) -> str | None:
+    """Return the recipe inside an image that was read from a file; None where it carries none."""
     match image.format:
         case "PNG":
             if RECIPE_KEY not in image.info:

@@ -1,6 +1,7 @@
 """Preparation: any picture becomes what a generator takes, and everything done to it is said."""
 
 import io
+import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from torch import Tensor
 from steer.door import expect
 from steer.errors import BadInput
 from steer.files import check_file
-from steer.pictures import to_images, to_pictures
+from steer.pictures import recipe_of, to_images, to_pictures
 from steer.shapes import Pictures
 
 PictureSource = str | Path | Image.Image | NDArray[Any] | Tensor
@@ -105,6 +106,8 @@ def _read(path: Path, notes: list[str]) -> Image.Image:
                 if any(";16" in str(part) for tile in image.tile for part in tile) and not image.mode.startswith("I"):
                     notes.append("16 bits a channel were rounded to 8")  # as Pillow reads colours
                 image.load()
+                if _is_sheet(image):
+                    notes.append("a sheet with its border, as it is in the file; --bare draws one picture without")
                 return image
     except Image.DecompressionBombError as error:
         raise _too_large(f"'{path}'") from error
@@ -112,6 +115,14 @@ def _read(path: Path, notes: list[str]) -> Image.Image:
         raise BadInput(
             f"'{path}' is no picture that can be read, or it is cut short; save it as PNG or JPEG"
         ) from error
+
+
+def _is_sheet(image: Image.Image) -> bool:
+    """Whether an image was made here, and laid out on a sheet."""
+    try:
+        return json.loads(recipe_of(image) or "{}").get("layout", {}).get("bare") is False
+    except (ValueError, AttributeError):
+        return False
 
 
 def _check_size(image: Image.Image) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from steer.attribute import Measurer
+from steer.attribute import Measurer, Worded
 from steer.backend import Backend
 from steer.door import A_GENERATOR, expect
 from steer.errors import BadInput, BrokenFile, UnknownName
@@ -226,6 +226,17 @@ def load_measurer(name_or_folder: str) -> Measurer:
     return found
 
 
+def _check_pictures(images: Pictures, of: Generator) -> None:
+    expect(of, Generator, A_GENERATOR)
+    height, width = of.backend.picture_size
+    wanted = f"pictures are measured as a float tensor (batch, 3, {height}, {width}) in [0, 1]"
+    expect(images, Tensor, wanted)
+    if not images.is_floating_point() or images.shape[1:] != (3, height, width):
+        raise BadInput(f"{wanted}, not {tuple(images.shape)} of {images.dtype}")
+    if len(images) and not (images.min() > -ROUNDING and images.max() < 1 + ROUNDING):
+        raise BadInput(f"{wanted}; these go from {float(images.min()):.3g} to {float(images.max()):.3g}")
+
+
 def measure_attributes(images: Pictures, of: Generator) -> dict[str, Tensor]:
     """Measure pictures by the measurer that judges a generator's pictures.
 
@@ -239,16 +250,30 @@ def measure_attributes(images: Pictures, of: Generator) -> dict[str, Tensor]:
     Raises:
         BadInput: these are no such pictures, or not of the generator's size.
     """
-    expect(of, Generator, A_GENERATOR)
-    height, width = of.backend.picture_size
-    wanted = f"pictures are measured as a float tensor (batch, 3, {height}, {width}) in [0, 1]"
-    expect(images, Tensor, wanted)
-    if not images.is_floating_point() or images.shape[1:] != (3, height, width):
-        raise BadInput(f"{wanted}, not {tuple(images.shape)} of {images.dtype}")
-    if len(images) and not (images.min() > -ROUNDING and images.max() < 1 + ROUNDING):
-        raise BadInput(f"{wanted}; these go from {float(images.min()):.3g} to {float(images.max()):.3g}")
+    _check_pictures(images, of)
     with torch.no_grad():
         return load_measurer(of.backend.measurer).measure(images.cpu())
+
+
+def describe_pictures(images: Pictures, of: Generator) -> list[str]:
+    """Say in words what pictures show, as the measurer sees it that judges a generator's pictures.
+
+    Args:
+        images: (batch, 3, height, width) in [0, 1].
+        of: the generator that they come from, or shall be inverted by.
+
+    Returns:
+        A caption for each, to ask the generator by.
+
+    Raises:
+        BadInput: these are no such pictures, not of the generator's size, or the measurer knows no words.
+    """
+    _check_pictures(images, of)
+    measurer = load_measurer(of.backend.measurer)
+    if not isinstance(measurer, Worded):
+        raise BadInput(f"'{measurer.name}', which measures pictures of '{of.name}', knows no words; write your own")
+    with torch.no_grad():
+        return measurer.describe(images.cpu())
 
 
 def shipped_knobs(generator: Generator) -> KnobSet:

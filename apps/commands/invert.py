@@ -7,7 +7,7 @@ import typer
 
 from steer.apps.commands import typed
 from steer.apps.commands.reading import Request, read_options, read_sampler
-from steer.apps.commands.writing import PICTURES, RECIPES, check_out, progress, say, say_json, say_written
+from steer.apps.commands.writing import PICTURES, RECIPES, check_out, progress, say, say_aside, say_json, say_written
 
 if TYPE_CHECKING:
     from steer.inversion import Report
@@ -22,7 +22,11 @@ def invert(
         Path, typer.Option("--out", "-o", metavar="FILE", help="The picture as found: .png, .jpg, .webp; or .json")
     ],
     label: Annotated[str | None, typer.Option(metavar="LABEL", help="The class that it shows.")] = None,
-    prompt: Annotated[str | None, typer.Option(metavar="TEXT", help="What it shows, in words.")] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="What it shows, in words; by default what the generator's measurer sees."),
+    ] = None,
+    unasked: Annotated[bool, typer.Option("--unasked", help="Say nothing of what it shows.")] = False,
     sketch: typed.Sketch = None,
     layout: typed.Map = None,
     guidance: typed.Guidance = None,
@@ -45,10 +49,12 @@ def invert(
     """
     import torch
 
+    from steer.apps.inverting import described
     from steer.errors import BadInput
     from steer.inversion import Invertible, options_of
     from steer.layout import Layout
     from steer.pictures import save_picture, sheet
+    from steer.prepare import prepare
     from steer.recipe import Recipe
     from steer.registry import load_generator
 
@@ -62,7 +68,12 @@ def invert(
     sampler = read_sampler(steps, model)
     types = options_of(model.backend) if isinstance(model.backend, Invertible) else {}
     options = read_options(option, types, {}, f"inversion by '{model.name}'")
-    condition = request.condition(model, 1)
+    condition = dict(request.condition(model, 1) or {})
+    if prompt is None and not unasked:
+        seen = described(model, prepare(picture, model.backend.picture_size).picture)
+        condition |= seen
+        for name, words in seen.items():
+            say_aside(f"asked for by what is seen, --{name} '{words}'; say it better, or --unasked")
     with progress("inverting") as report:
         found = model.invert(picture, condition=condition, sampler=sampler, progress=report, **options)
     Recipe.of(model, found.latent, layout=Layout(bare=True)).save(out, model)

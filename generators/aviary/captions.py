@@ -1,6 +1,9 @@
 """Say in English what a picture shows: short captions from a small grammar, true to the factors."""
 
+import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -93,6 +96,60 @@ def caption_choices() -> str:
     )
     bird = f"{coloured(_SIZES)} {_one_of(FACTORS['species'].classes)}"
     return f"{bird} {heading}{details} on {coloured(_SHADES)} {_one_of(_GROUNDS)}"
+
+
+def meaning(words: str) -> dict[str, float]:
+    """Return what words ask for, by factor: the middle of what they name, and of the range where they name nothing.
+
+    Not a number where words say nothing of what captions always say: species, colours, heading.
+
+    >>> asked = meaning("a small red heron facing left on a pale green background")
+    >>> asked["hue"], asked["heading"], asked["background_hue"]
+    (0.0, 270.0, 120.0)
+    >>> asked["size"] < meaning("a heron")["size"]
+    True
+    """
+    species = FACTORS["species"].classes
+    bird = _named(_one_pattern(species), words)
+    plumage = _named(rf"({_pattern(COLOURS)}) {_one_pattern(species)}", words)
+    backdrop = _named(rf"(?:({_pattern(_SHADES)}) )?({_pattern(COLOURS)}) {_one_pattern(_GROUNDS)}", words)
+    found = {
+        "species": species.index(bird[0]) if bird else math.nan,
+        "hue": _angle(plumage[1] if plumage else "", COLOURS),
+        "heading": _angle((_named(f"({_pattern(_HEADINGS)})", words) or ("", ""))[1], _HEADINGS),
+        "background_hue": _angle(backdrop[2] if backdrop else "", COLOURS),
+        "size": _middle("size", (_named(f"({_pattern(_SIZES)})", words) or ("", ""))[1], _SIZES),
+        "background_brightness": _middle("background_brightness", (backdrop[1] or "") if backdrop else "", _SHADES),
+    }
+    for name, phrases in (("tilt", _TILTS), ("x", _SIDES), ("light", _LIGHTS)):
+        found[name] = _middle(name, (_named(f"({_pattern(phrases)})", words) or ("", ""))[1], phrases)
+    return found
+
+
+def _named(pattern: str, words: str) -> re.Match[str] | None:
+    """Return where words match, as whole words."""
+    return re.search(rf"(?<![a-z-]){pattern}(?![a-z])", words.lower())
+
+
+def _one_pattern(options: Iterable[str]) -> str:
+    """Return what matches any of some phrases, the longest that fits."""
+    phrases = sorted(filter(None, map(str.strip, options)), key=len, reverse=True)
+    return f"(?:{'|'.join(map(re.escape, phrases))})"
+
+
+def _pattern(groups: Iterable[Sequence[str]]) -> str:
+    return _one_pattern(chain.from_iterable(groups))
+
+
+def _angle(phrase: str, sectors: Sequence[Sequence[str]]) -> float:
+    """Return the middle of the sector that a phrase names."""
+    return next((360.0 / len(sectors) * place for place, each in enumerate(sectors) if phrase in each), math.nan)
+
+
+def _middle(name: str, phrase: str, thirds: Sequence[Sequence[str]]) -> float:
+    """Return the middle of the third of a factor's range that a phrase names; no phrase names the middle one."""
+    factor, third = FACTORS[name], next(place for place, each in enumerate(thirds) if phrase in map(str.strip, each))
+    return factor.low + (factor.high - factor.low) * (third + 0.5) / 3
 
 
 def _one_of(options: Iterable[str]) -> str:
