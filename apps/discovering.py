@@ -269,7 +269,7 @@ class Candidate:
         return replace(self, note=note.strip())
 
     def _with(self, **changes: Any) -> "Candidate":
-        return replace(self, knob=replace(self.knob, **changes))  # type: ignore[type-var]
+        return replace(self, knob=replace(self.knob, **changes))
 
     def strip(self, model: Model) -> Tensor:
         """Return the knob over its range on a few seeds, as drafts: (seeds * steps, 3, height, width) in [0, 1]."""

@@ -100,7 +100,7 @@ def _adopted(knob: Knob, knobs: dict[str, Knob], taken: Sequence[str]) -> str:
     while name in taken or (name in knobs and not _same(knobs[name], knob)):
         name = f"{name} (from the recipe)"
     if name not in knobs:
-        knobs[name] = replace(knob, name=name)  # type: ignore[type-var]
+        knobs[name] = replace(knob, name=name)
     return name
 
 

@@ -313,7 +313,7 @@ class Session:
         bird = dice.latent.rows([0])
         drafts = model.drafts(bird, dice.sampler)
         generator = setting.generator.with_sampler(setting.generator.draft if drafts else dice.sampler)
-        windowed = replace(knob, window=setting.windows.get(knob_name, knob.window))  # type: ignore[type-var]
+        windowed = replace(knob, window=setting.windows.get(knob_name, knob.window))
         others = setting.turned(knob_name, 0.0).steering.rows([0], dice.birds)
 
         def pause(done: int, there_are: int) -> None:

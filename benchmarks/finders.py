@@ -63,7 +63,7 @@ def contrasted(birds: Generator) -> KnobSet:
         order = [SORTED[row] for row in along.argsort().tolist()]
         fifth = len(order) // 5
         (knob,) = find("contrast", birds, towards=order[-fifth:], away=order[:fifth]).values()
-        knobs[name] = replace(knob, name=name, attribute=name)  # type: ignore[type-var]
+        knobs[name] = replace(knob, name=name, attribute=name)
     return KnobSet(knobs)
 
 
@@ -72,7 +72,7 @@ def phrased(birds: Generator) -> KnobSet:
     knobs = {}
     for name, (towards, away) in PHRASES.items():
         (knob,) = find("contrast", birds, towards=towards, away=away, measure_ranges=False).values()
-        knobs[name] = replace(knob, name=name, attribute=name)  # type: ignore[type-var]
+        knobs[name] = replace(knob, name=name, attribute=name)
     return KnobSet(knobs)
 
 

@@ -241,7 +241,7 @@ class Answering:
             truncation=finder.truncation,
         ).find(self.drawn.generator, progress=progress)[finder.name]
         scores: dict[str, Any] = {**self.counts, "told": self.told, **found.provenance.scores}
-        knob = replace(found, provenance=self._origin(scores))  # type: ignore[type-var]
+        knob = replace(found, provenance=self._origin(scores))
         report = {"source": self.eye.name, "look": finder.look, "knobs": {finder.name: scores}}
         return KnobSet({finder.name: knob}, report)
 

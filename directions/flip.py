@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from functools import singledispatch
-from typing import Any
 
 import torch
 
@@ -21,7 +20,7 @@ def flip(knob: Knob) -> Knob:
 
 
 @singledispatch
-def _flipped(knob: Any) -> Any:
+def _flipped(knob: Knob) -> Knob:
     raise BadInput(f"a knob of the kind '{knob.kind}' goes one way only; turn it by negative amounts")
 
 

@@ -94,7 +94,7 @@ def localise(
 
 
 def _within(knob: Knob, window: Window) -> Knob:
-    return replace(knob, window=window)  # type: ignore[type-var]
+    return replace(knob, window=window)
 
 
 def _windows(generator: Generator, space: str) -> list[Window]:

@@ -126,7 +126,7 @@ def with_ranges(
     measured: dict[str, Knob] = {}
     for number, (name, knob) in enumerate(knobs.items(), 1):
         ends = plausible_range(generator, knob, truncation=truncation)
-        measured[name] = replace(knob, range=ends)  # type: ignore[type-var]
+        measured[name] = replace(knob, range=ends)
         if progress is not None:
             progress(number, len(knobs))
     return KnobSet(measured, {**knobs.report, "ranges": "measured: where pictures stop being plausible"})

@@ -24,7 +24,7 @@ def birds() -> Generator:
 def sets(birds: Generator) -> dict[str, dict[str, Knob]]:
     """Return true knobs, and the same without a word of what they are for."""
     true = {name: shipped_knobs(birds)[name] for name in ("size", "x", "hue")}
-    untold = {f"way {number}": replace(knob, attribute=None) for number, knob in enumerate(true.values())}  # type: ignore[type-var]
+    untold = {f"way {number}": replace(knob, attribute=None) for number, knob in enumerate(true.values())}
     return {"told": {"size": true["size"], "hue": true["hue"]}, "untold": untold}
 
 

@@ -32,6 +32,22 @@ def arc(direction):
 RIGHT = [0.0, 0.0, 0.0, 1.0]
 
 
+class Shift:
+    """A stranger's knob, which has no base class and is no dataclass: it adds its amount to every value."""
+
+    kind, name, space, shape, unit, range = "shift", "a shift", "z", (4,), "absolute", (-1.0, 1.0)
+    window, attribute, provenance = steer.Window(), None, Provenance()
+
+    def displacement(self, values, amount, *, absolute=False):
+        return (amount - self.coordinate(values) * absolute)[:, None].expand_as(values)
+
+    def coordinate(self, values):
+        return values.mean(1)
+
+    def roll(self, values, fresh):
+        return values + (self.coordinate(fresh) - self.coordinate(values))[:, None]
+
+
 class TestSeeds:
     def test_a_list_of_numbers_and_ranges_is_read_in_order(self):
         assert steer.parse_seeds("1, 2,5-7,3") == [1, 2, 5, 6, 7, 3]
@@ -196,6 +212,12 @@ class TestSteering:
         one = shapes.decode(latent, steer.Steering([(first, 0.3), (second, 40.0), (third, -1.1)]))
         two = shapes.decode(latent, steer.Steering([(third, -1.1), (first, 0.3), (second, 40.0)]))
         assert torch.equal(one, two)
+
+    def test_whatever_has_the_parts_of_a_knob_can_be_turned(self, shapes):
+        latent = shapes.sample([1, 2])
+        moved = latent.with_values("z", latent["z"] + 0.5)
+        turned = shapes.decode(latent, steer.Steering([(Shift(), 0.5)]))
+        torch.testing.assert_close(turned, shapes.decode(moved))
 
     def test_a_window_confines_a_turn_to_the_stages_it_covers(self, shapes):
         latent, knob = shapes.sample([1]), line(RIGHT)

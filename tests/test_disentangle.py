@@ -112,7 +112,7 @@ def test_where_leakage_differs_from_sample_to_sample_it_stays_and_is_said(birds:
             shift = (read["size"] - 0.74) / size.spread * y.spread * torch.sign(read["x"])
             return {**read, "y": read["y"] + shift}
 
-    knobs = {"size": replace(true["size"], range=(-1.5, 1.5))}  # type: ignore[type-var]
+    knobs = {"size": replace(true["size"], range=(-1.5, 1.5))}
     found = disentangle(birds, knobs, lock=["y"], measurer=Fickle(), judge=Fickle(), samples=24)
     assert found.report["size"]["floor"] > 0.6
     assert found.report["size"]["after"]["leakage_rms"] > 0.6
@@ -131,7 +131,7 @@ def test_what_cannot_be_corrected_is_refused(birds: Generator, true: KnobSet) ->
     with pytest.raises(BadInput, match="background"):
         corrected(birds, {"x": x}, lock=["background"])
     with pytest.raises(BadInput, match="linear and ring"):
-        corrected(birds, {"x": replace(x, attribute=None)})  # type: ignore[type-var]
+        corrected(birds, {"x": replace(x, attribute=None)})
     scale = CalibratedKnob("x", x, torch.tensor([-1.0, 1.0]), torch.tensor([-1.0, 1.0]), attribute="x")
     with pytest.raises(BadInput, match="'calibrated'"):
         corrected(birds, {"x": scale})

@@ -24,10 +24,10 @@ IMPORTED_AS = {"pillow": "PIL", "scikit-learn": "sklearn", "open-clip-torch": "o
 
 def code() -> Iterator[tuple[str, Path]]:
     """Yield the dotted name of each package that holds code, and its folder."""
-    yield "steer", ROOT / "steer"
-    for name in MAPPED:
+    for name in ("steer", *MAPPED):
         for folder in sorted({path.parent for path in (ROOT / name).rglob("*.py")}):
-            yield ".".join(("steer", *folder.relative_to(ROOT).parts)), folder
+            parts = folder.relative_to(ROOT).parts
+            yield ".".join(parts if name == "steer" else ("steer", *parts)), folder
 
 
 def requirement_names(requirements: list[str]) -> set[str]:
