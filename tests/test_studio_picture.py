@@ -1,6 +1,7 @@
 """The tab Picture as a person meets it: every test looks at pixels or values."""
 
 import base64
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -150,3 +151,18 @@ def test_a_file_that_is_no_picture_is_refused_in_plain_words(page: Any, tmp_path
     message.wait_for()
     assert "no picture that can be read" in message.inner_text()
     assert "/tmp" not in message.inner_text()
+
+
+def test_what_a_picture_shows_is_said_in_words_where_the_generator_takes_them(
+    page: Any, bird: Path, oddity: Path
+) -> None:
+    words = page.locator("#picture-words textarea")
+    bring(page, bird)
+    choose(page, "#generator", "aviary-ddim")
+    wait_until(page, lambda: words.count() and words.input_value(), "words for what is seen")
+    assert re.search(r"(robin|wren|cardinal|parrot|heron|duck|owl|toucan) .*(background|backdrop)", words.input_value())
+    page.locator("#picture-file").get_by_label("Clear").click()
+    wait_until(page, lambda: words.input_value() == "", "no words for no picture")
+    words.fill("an owl")
+    bring(page, oddity)
+    wait_until(page, lambda: words.input_value() == "", "no words for what nobody knows")

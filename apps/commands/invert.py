@@ -7,7 +7,7 @@ import typer
 
 from steer.apps.commands import typed
 from steer.apps.commands.reading import Request, read_options, read_sampler
-from steer.apps.commands.writing import PICTURES, RECIPES, check_out, progress, say, say_aside, say_json, say_written
+from steer.apps.commands.writing import PICTURES, RECIPES, check_out, progress, say, say_json, say_written
 
 if TYPE_CHECKING:
     from steer.inversion import Report
@@ -69,11 +69,9 @@ def invert(
     types = options_of(model.backend) if isinstance(model.backend, Invertible) else {}
     options = read_options(option, types, {}, f"inversion by '{model.name}'")
     condition = dict(request.condition(model, 1) or {})
-    if prompt is None and not unasked:
-        seen = described(model, prepare(picture, model.backend.picture_size).picture)
-        condition |= seen
-        for name, words in seen.items():
-            say_aside(f"asked for by what is seen, --{name} '{words}'; say it better, or --unasked")
+    silent = unasked or prompt is not None
+    seen = {} if silent else described(model, prepare(picture, model.backend.picture_size).picture)
+    condition |= seen
     with progress("inverting") as report:
         found = model.invert(picture, condition=condition, sampler=sampler, progress=report, **options)
     Recipe.of(model, found.latent, layout=Layout(bare=True)).save(out, model)
@@ -83,8 +81,10 @@ def invert(
         both = torch.cat([found.report.prepared.picture, alone.cpu()])
         save_picture(sheet(both, columns=2, captions=["the picture", "its latent alone"]), compare)
     if as_json:
-        say_json({"out": str(out), "generator": model.name, **found.report.record()})
+        say_json({"out": str(out), "generator": model.name, "seen": seen, **found.report.record()})
         return
+    for name, words in seen.items():
+        say(f"asked for by what is seen: --{name} '{words}'; say it better, or leave it out with --unasked")
     for line in _lines(found.report):
         say(line)
     say_written(out, f"the picture by {model.name}; turn it with: steer strip {generator} --knob NAME --picture {out}")

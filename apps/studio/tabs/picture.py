@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import gradio as gr
 from torch import Tensor
 
-from steer.apps.inverting import FAMILIAR, Inverted, can_invert, crop, familiarity, invert
+from steer.apps.inverting import FAMILIAR, Inverted, can_invert, crop, described, familiarity, invert
 from steer.apps.setting import Model
 from steer.apps.studio.desks import Desk
 from steer.apps.studio.frame import EACH, FETCH, LATEST, Frame, plainly
@@ -79,7 +79,7 @@ class Picture:
                 )
                 self._words = gr.Textbox(
                     label="In words",
-                    info="What it shows, said as the generator was taught; may stay empty.",
+                    info="What it shows; knobs of words turn what is said here. May stay empty.",
                     visible=False,
                     elem_id="picture-words",
                 )
@@ -99,7 +99,7 @@ class Picture:
         shown = [self._view, self._report, self._invert, self._turn, self._save]
         takes = [self._file.upload, self._file.clear]
         for take in takes:
-            take(self._take, self._file, shown, **LATEST)
+            take(self._take, self._file, [*shown, self._words], **LATEST)
         self._invert.click(
             self._begin,
             [self._label, self._words],
@@ -124,14 +124,16 @@ class Picture:
         return self._easels.setdefault(self.frame.anyone(request), Easel())
 
     def _take(self, request: gr.Request, path: str | None) -> Update:
-        """Show a picture as the model would take it."""
+        """Show a picture as the model would take it, and say what is seen on it."""
         easel = self._easel(request)
         easel.model = self.frame.anyone(request).session.setting.dice.model
         easel.prepared = easel.inverted = None
         if path is not None:
             with plainly(hidden=f"{Path(path).parent}/"):
                 easel.prepared = crop(easel.model, path)
-        return self._stand(easel)
+        seen = described(easel.model.generator, easel.prepared.picture) if easel.prepared else {}
+        words = gr.Textbox(value=next(iter(seen.values()), ""), visible=easel.model.caption is not None)
+        return {**self._stand(easel), self._words: words}
 
     def _begin(self, request: gr.Request, label: str, words: str | None) -> Iterator[Update]:
         """Invert the picture while the page shows how far that is."""
@@ -171,15 +173,8 @@ class Picture:
         if easel.model is model:
             return self._stand(easel)
         update = self._take(request, path if can_invert(model) else None)
-        label = model.label
-        words = any(each.kind == "text" for each in model.generator.conditions.values())
-        return {
-            **update,
-            self._label: gr.Dropdown(
-                [MIXED, *(label.choices if label else ())], value=MIXED, visible=label is not None
-            ),
-            self._words: gr.Textbox(visible=words),
-        }
+        classes = [MIXED, *(model.label.choices if model.label else ())]
+        return {**update, self._label: gr.Dropdown(classes, value=MIXED, visible=model.label is not None)}
 
     def _stand(self, easel: Easel) -> Update:
         """Show how things stand."""
