@@ -8,12 +8,15 @@
   steer.amountField = (knob, turn) => {
     const field = make("input", {
       type: "number", min: knob.least, max: knob.most, step: knob.step, value: knob.amount, class: "amount",
-      "aria-label": `${knob.title}, amount`, title: `amount in ${knob.unit}, ${knob.least} to ${knob.most}`,
+      "aria-label": `${knob.title}, amount`, title: `amount${knob.unit && ` in ${knob.unit}`}, ${knob.least} to ${knob.most}`,
       oninput: () => field.value !== "" && Number.isFinite(field.valueAsNumber) && turn(steer.clamp(field.valueAsNumber, knob.least, knob.most), field),
       onchange: () => { field.value = knob.amount; },
     });
     const back = make("button", {
-      type: "button", class: "back", "aria-label": `reset ${knob.title}`, title: "back to 0", onclick: () => turn(0),
+      type: "button", class: "back", "aria-label": `reset ${knob.title}`, title: "back to 0", onclick: () => {
+        back.closest(".knob").querySelector("[type=range], [role=slider]").focus({ preventScroll: true }); // the button goes
+        turn(0);
+      },
     }, "↺");
     return { field, back };
   };
@@ -74,7 +77,7 @@
       make("i", { class: "beyond", style: `left:${share(knob.high)};right:0`, title: "beyond here pictures stop being plausible" }),
       make("i", { class: "zero", style: `left:${share(0)}` }), range);
     const root = make("section", { class: "knob slider", "data-knob": knob.name },
-      make("header", {}, make("h3", {}, knob.title), make("p", { class: "hint" }, knob.help), field, back), track);
+      make("header", {}, make("h3", {}, knob.title), make("p", { class: "hint" }, knob.help), back, field), track);
     const show = (amount, by) => {
       knob.amount = amount;
       if (by !== range) range.value = amount;

@@ -1,5 +1,6 @@
 // Dials for knobs round a circle. A hue's dial is the wheel of colours, a heading's the bird as seen from above, and its
-// hand points at what is asked for, once the judge has read where the bird began; any other dial begins at the top.
+// hand points at what is asked for, once the judge has read where the bird began; any other dial begins at the top. Where
+// the viewer stands is written below the bird's dial.
 (() => {
   const steer = window.steer;
   const { make, asked } = steer;
@@ -11,7 +12,7 @@
   const FACES = {
     // Degrees clockwise from the top, for a value of 0 and for each degree more.
     hue: { start: 0, way: 1 },
-    heading: { start: 180, way: -1 }, // 0 faces the viewer, at the bottom; 90 the picture's right
+    heading: { start: 180, way: -1, stands: "viewer" }, // 0 faces the viewer, at the bottom; 90 the picture's right
     plain: { start: 0, way: 1 },
   };
 
@@ -28,6 +29,7 @@
     });
     const hand = make("i", { class: "hand" });
     wheel.append(make("i", { class: "face" }), ...frames, make("i", { class: "origin" }), hand);
+    if (face.stands) wheel.append(make("span", { class: "stands" }, face.stands));
     const set = (amount, by) => {
       show(amount, by);
       pump.turn(knob.name, amount);

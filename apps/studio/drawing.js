@@ -14,7 +14,7 @@
     if (line) {
       Object.assign(context, { lineWidth: width, lineCap: "round", lineJoin: "round" });
       context.beginPath();
-      context.moveTo(...points[0]);
+      context.moveTo(points[0][0] - 0.01, points[0][1]); // a line of no length would leave no mark
       for (const point of points) context.lineTo(...point);
       context.stroke();
       return;

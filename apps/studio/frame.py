@@ -55,19 +55,18 @@ def plainly(hidden: str = "") -> Iterator[None]:
     except Cancelled:
         log.info("a job was cancelled")
     except SteerError as error:
-        gr.Warning(escape(str(error).replace(hidden, "")), duration=15, title="That did not work")
+        gr.Warning(f"<b>That did not work:</b> {escape(str(error).replace(hidden, ''))}", duration=15)
     except Exception as error:
         log.exception("a defect in the studio")
         gr.Warning(
-            f"This is a defect of the studio ({escape(type(error).__name__)}); nothing was changed. "
-            "Please report it with the lines that the server printed.",
+            f"<b>That did not work.</b> This is a defect of the studio ({escape(type(error).__name__)}); nothing was "
+            "changed. Please report it with the lines that the server printed.",
             duration=None,
-            title="That did not work",
         )
 
 
 def _show_aside(line: str) -> None:
-    gr.Info(escape(line), duration=15, title="Passed over")
+    gr.Info(f"<b>Passed over:</b> {escape(line)}", duration=15)
 
 
 @runtime_checkable

@@ -1,6 +1,7 @@
 // What the other scripts share, and the dropping of pictures anywhere on the page.
 (() => {
   const steer = (window.steer ??= {});
+  const NAMING_EVERY = 200; // milliseconds between two looks for parts that came without a name
 
   /** Make an element: its attributes, a function for "on…", and its children. */
   steer.make = (tag, attributes = {}, ...children) => {
@@ -37,6 +38,29 @@
     input.files = event.dataTransfer.files;
     input.dispatchEvent(new Event("change", { bubbles: true }));
   });
+
+  // Gradio's label names the button in a box rather than the box, and buttons of many boxes are named alike.
+  const nameParts = () => {
+    for (const label of document.querySelectorAll(".block [data-testid=block-info]")) {
+      const block = label.closest(".block"), title = label.textContent.trim();
+      const box = block.querySelector("textarea");
+      if (box?.labels[0] && box.labels[0].control !== box) box.ariaLabel = title;
+      for (const button of block.querySelectorAll("button[aria-label]"))
+        if (!button.ariaLabel.endsWith(title)) button.ariaLabel = `${button.ariaLabel}: ${title}`;
+    }
+  };
+  let naming = 0;
+  new MutationObserver(() => {
+    naming ||= setTimeout(() => {
+      naming = 0;
+      nameParts();
+    }, NAMING_EVERY);
+  }).observe(document, { childList: true, subtree: true });
+
+  // Any key opens Gradio's lists, even those that lead on from them, and open they would stay.
+  document.addEventListener("keydown", (event) => {
+    if (["Tab", "Shift"].includes(event.key) && event.target.closest?.("[role=combobox]")) event.stopPropagation();
+  }, true);
 
   // Undo and redo from the keyboard, wherever no text is being written.
   document.addEventListener("keydown", (event) => {

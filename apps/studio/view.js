@@ -111,6 +111,11 @@
   steer.history = ({ element, props, watch, select }) => {
     const list = make("ol", { class: "steps", "aria-label": "history" });
     element.append(list);
+    const scroll = () => {
+      const { offsetLeft = 0, offsetWidth = 0 } = list.children[props.value?.place] ?? {};
+      list.scrollLeft = offsetLeft + offsetWidth / 2 - list.clientWidth / 2;
+    };
+    new ResizeObserver(scroll).observe(list); // as the window narrows, or the tab comes into sight
     const show = () => {
       const { steps = [], place = 0 } = props.value ?? {};
       list.replaceChildren(...steps.map(({ address, text }, index) => make("li", {},
@@ -118,7 +123,7 @@
           type: "button", title: text, "aria-label": `go to step ${index + 1}: ${text}`,
           "aria-current": index === place ? "step" : undefined, onclick: () => select({ place: index }),
         }, address ? make("img", { src: address, alt: "" }) : "·"))));
-      list.scrollLeft = (list.children[place]?.offsetLeft ?? 0) - list.clientWidth / 2;
+      scroll();
     };
     watch("value", show);
     show();

@@ -24,12 +24,6 @@ ANY = "any (the seed decides)"
 LARGEST_THROW = 9_999
 """Seeds that a throw draws from: small enough to be said aloud."""
 
-NAME_BOXES = """() => {
-  for (const name of ["python", "command"])
-    document.querySelector(`#${name} textarea`)?.setAttribute("aria-label", name);
-}"""
-"""Gives the boxes of code their names: Gradio's labels name the button in them."""
-
 DRAWN_KIND = "(file) => [file, steer.drawnKind]"
 """Says what kind of drawing a picture that was brought shall be."""
 
@@ -192,7 +186,6 @@ class Turn:
             self.frame.changed(event)
         self.readings.lock(self._lock, None, self.board, **EACH)
         self.save.click(self._save, None, self.saved, **LATEST).then(None, self.saved, None, js=FETCH)
-        self.frame.demo.load(None, js=NAME_BOXES)
 
     def follow(self, event: Any) -> None:
         """See `Tab.follow`."""
@@ -217,8 +210,12 @@ class Turn:
             gr.Button(interactive=place < len(steps) - 1),
         ]
 
-    def _label(self, request: gr.Request, label: str) -> Update:
-        return self._some(request, lambda session: session.label(None if label == ANY else label))
+    def _label(self, request: gr.Request, label: str) -> Any:
+        """Ask for a class; the list that is merely left says the same class again."""
+        wanted = None if label == ANY else label
+        if wanted == self.frame.anyone(request).session.setting.dice.label:
+            return gr.skip()
+        return self._some(request, lambda session: session.label(wanted))
 
     def _caption(self, request: gr.Request, caption: str) -> Any:
         return self._anew(request, lambda session: session.caption(caption or ""))
@@ -253,7 +250,10 @@ class Turn:
     def _throw_one(self, request: gr.Request, die: str | None) -> Update:
         return self._some(request, lambda session: session.throw_one(die or "", _random_seed()))
 
-    def _truncation(self, request: gr.Request, truncation: float) -> dict[str, Any]:
+    def _truncation(self, request: gr.Request, truncation: float) -> Any:
+        """Draw the dice in; the field that is merely left says the same truncation again."""
+        if truncation == self.frame.anyone(request).session.setting.dice.truncation:
+            return gr.skip()
         return describe(self.frame.do(request, lambda session: session.truncation(truncation)))
 
     def _reset(self, request: gr.Request) -> None:
