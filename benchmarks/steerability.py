@@ -1,6 +1,6 @@
 """Show that how far a knob turns is limited by the data, after Jahanian, Chai and Isola (2020), arXiv 1907.07171.
 
-    python benchmarks/steerability.py FOLDER     # about 15 minutes of one core
+    python benchmarks/steerability.py FOLDER     # three quarters of an hour of one core
 
 One 32×32 BigGAN redraws birds that stand anywhere, and then goes on six times, on birds whose x keeps to a part of its
 range: from an eighth to all of it. There the dice settle as well (see `generators/training/biggan.py`), so that fresh
@@ -122,7 +122,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     place.set_ylim(bottom=0)
     page.text(0.06, 0.92, "Steerability is limited by the data", color=INK, fontsize=12)
     r, low, high = correlation(rows)
-    told = f"{len(rows)} generators, {BIRDS} birds each; correlation {r:.2f} ({low:.2f} to {high:.2f})"
+    told = f"{len(rows)} generators, {BIRDS} birds each; correlation {r:.3f} ({low:.3f} to {high:.3f})"
     page.text(0.06, 0.86, told, color=FADED, fontsize=9)
     save_page(page, path)
 
@@ -139,9 +139,9 @@ def main(arguments: Sequence[str], say: Callable[[str], Any] = sys.stdout.write)
     """Train what is not trained yet, measure, and draw."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--base-steps", type=int, default=1_200)
-    parser.add_argument("--steps", type=int, default=240)
-    parser.add_argument("--pictures", type=int, default=1_000)
+    parser.add_argument("--base-steps", type=int, default=1_500)
+    parser.add_argument("--steps", type=int, default=900)
+    parser.add_argument("--pictures", type=int, default=2_000)
     parser.add_argument("--samples", type=int, default=800)
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args(arguments)
