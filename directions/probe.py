@@ -121,6 +121,9 @@ class Probe:
         into other attributes when the direction is left plain and when it is turned away from theirs. In a space that
         is met in many stages the scores are those of the stage that tells most, and ``along_the_way`` has all.
 
+        The range ends where pictures stop being plausible; of a number that was learnt from words, at the latest as far
+        off as it is from the least that they ask for to the most.
+
         Raises:
             UnknownName: the space, the attribute or the measurer is not there.
             BadInput: the file is not usable, the attribute or the space does not vary, or the generator has no choice
@@ -151,8 +154,11 @@ class Probe:
             knob, scores = self._choose(generator, table, along, fits)
             origin = Provenance(generator.name, generator.fingerprint, "probe", self._options(table, generator), scores)
             knob = replace(knob, provenance=origin, window=Window(*self.at))
-            ends = plausible_range(generator, knob, measurer=table.measurer, truncation=self.truncation)
-            knobs[knob.name] = replace(knob, range=ends)
+            low, high = plausible_range(generator, knob, measurer=table.measurer, truncation=self.truncation)
+            if table.source == WORDS and along[0].attribute.kind == "linear":
+                way = _way_between(table, along[0])
+                low, high = max(low, -way), min(high, way)
+            knobs[knob.name] = replace(knob, range=(low, high))
             if progress is not None:
                 done = table.samples + PICTURES_PER_KNOB * (number + 1)
                 progress(done, table.samples + PICTURES_PER_KNOB * len(wanted[0]))
@@ -598,6 +604,13 @@ def _knob(space: Space, table: _Table, along: Sequence[_Fit], directions: Sequen
         lines.append(torch.from_numpy(deviation * unit @ part.basis).float().reshape(space.shape))
     line = torch.stack(lines) if table.edges else lines[0]
     return LinearKnob(name, space.name, line, attribute=attribute, edges=table.edges)
+
+
+def _way_between(table: _Table, fit: _Fit) -> float:
+    """Return how far it is from the least that words ask for to the most, in sigmas: beyond, they have no meaning."""
+    values, asked = table.parts[0].values @ fit.directions[0], table.readings[fit.attribute.name]
+    ends = [values[np.isclose(asked, end)].mean() for end in (asked.min(), asked.max())]
+    return round(float((ends[1] - ends[0]) / values.std()), 1)
 
 
 def _ring(part: _Part, directions: Array, *, centred: bool) -> tuple[Tensor, Tensor, float]:

@@ -81,11 +81,12 @@ def test_pictures_are_not_described_by_who_knows_no_words() -> None:
 def test_a_probe_of_words_needs_no_picture_and_finds_what_words_lead_to(
     birds: Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("steer.directions.probe.plausible_range", lambda *given, **named: (-1.0, 1.0))
+    monkeypatch.setattr("steer.directions.probe.plausible_range", lambda *given, **named: (-9.0, 1.0))
     monkeypatch.setattr(type(birds), "decode", lambda *given, **named: pytest.fail("a picture was made"))
     probe = Probe(("hue", "size", "x"), space="prompt", source="words", samples=1_500, disentangle=False)
     found = probe.find(birds)
     assert all(knob.provenance.scores["r2"] > 0.98 for knob in found.values())
+    assert -2.7 < found["size"].range[0] < -2.2 and found["size"].range[1] == 1  # from "small" to "large"
 
     def place(name: str, words: str) -> float:
         return float(found[name].coordinate(birds.sample([0], condition={"prompt": words})["prompt"])[0])
