@@ -12,7 +12,6 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no
 PINS := pyproject.toml constraints.txt
 SPREAD := --numprocesses auto --dist loadfile
 SHIPPED := generators/shipped
-TOLD := hue heading tilt size x background_hue background_brightness light
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -55,16 +54,20 @@ weights: $(VENV)/ready-dev ## find the shipped knobs again, after new weights
 	@$(BIN)/steer find flow aviary-biggan --attribute heading --attribute tilt --out $(SHIPPED)/aviary-biggan/knobs.safetensors --add
 	@$(BIN)/steer find pca aviary-biggan --observe layer:0 --space z --option measure_ranges=true --out $(SHIPPED)/aviary-biggan/knobs.safetensors --add
 	@rm -f $(SHIPPED)/aviary-ddim/knobs.safetensors
-	@$(BIN)/steer find probe aviary-ddim --space prompt $(foreach name,$(TOLD),--attribute $(name)) --option samples=400 --option disentangle=false --out $(SHIPPED)/aviary-ddim/knobs.safetensors --add
-	@$(BIN)/steer tune aviary-ddim --knob x --knob background_brightness --calibrate --count 16 --steps 6 --out $(SHIPPED)/aviary-ddim/knobs.safetensors --add
+	@$(BIN)/steer find probe aviary-ddim --space prompt --attribute hue --attribute heading --attribute background_hue --option source=words --option disentangle=false --out $(SHIPPED)/aviary-ddim/knobs.safetensors --add
+	$(call from_words,tilt,stretching up,bowing,--attribute tilt)
+	$(call from_words,size,a large robin,a small robin,--attribute size)
+	$(call from_words,x,on the right,on the left,--attribute x)
+	$(call from_words,background_brightness,on a pale background,on a dark background,--attribute background_brightness)
+	$(call from_words,light,lit from the right,lit from the left,--attribute light)
 	$(call from_words,side,facing right,facing left)
 	$(call from_words,front,facing the viewer,facing away)
 	$(call from_words,blue,a blue robin,an orange robin)
 	$(call from_words,background_blue,on a blue background,on an orange background)
 
-# A knob of the diffusion model from one phrase to another: name, towards, away from.
+# A knob of the diffusion model from one phrase to another: name, towards, away from, what it is meant for.
 define from_words
-@$(BIN)/steer find contrast aviary-ddim --option name=$(1) --option towards="$(2)" --option away="$(3)" --option measure_ranges=false --out $(SHIPPED)/aviary-ddim/knobs.safetensors --add
+@$(BIN)/steer find contrast aviary-ddim --option name=$(1) --option towards="$(2)" --option away="$(3)" --option measure_ranges=false $(4) --out $(SHIPPED)/aviary-ddim/knobs.safetensors --add
 endef
 
 clean: ## remove the environment and what builds and runs leave behind

@@ -121,6 +121,8 @@ def _inner(model: Model) -> list[str]:
 
 def _attributes(name: str, value: Any, help_line: str, model: Model) -> Field:
     known = tuple(model.measurer.attributes) if model.measurer else ()
+    if value is None:
+        return Field(name, "choice", ANY, help_line, (ANY, *known))
     return Field(name, "choices", [value] if value else [], help_line, ("all", *known))
 
 

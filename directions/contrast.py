@@ -76,6 +76,7 @@ class Contrast:
         away: what it leads away from.
         space: where to turn; left out, the space of the words where there is one, else the generator's first.
         name: of the knob.
+        attribute: what the knob is meant to turn, so that scorecards, dials and colour pickers know it.
         inversion: by which of the generator's ways pictures are inverted; left out, the quickest for sets, and for two
             single pictures the generator's own choice.
         samples: how many seeds are drawn for words, the same for both sides, where they are met on the way.
@@ -90,6 +91,7 @@ class Contrast:
     away: Side
     space: str | None = None
     name: str = "contrast"
+    attribute: str | None = None
     inversion: str | None = None
     samples: int = 64
     seed: int = 0
@@ -134,6 +136,7 @@ class Contrast:
             torch.from_numpy(difference).float().reshape(space.shape),
             unit="sigma" if between_sets else "absolute",
             range=(-3.0, 3.0) if between_sets else (-1.0, 1.0),
+            attribute=self.attribute,
             provenance=Provenance(generator.name, generator.fingerprint, "contrast", self._options(), scores),
         )
         report = {"space": space.name, "kind": sides[0].kind, "knobs": {self.name: scores}}
