@@ -587,6 +587,13 @@ def test_the_installed_command_gives_its_exit_code_to_the_shell(folder):
     assert done.stderr.count("\n") == 1
 
 
+def test_some_knobs_may_be_scored_alone(folder, made, run):
+    told = json.loads(made("measure", "knobs", "aviary", "--knob", "hue", "--knob", "x", "--count", "8", "--json"))
+    assert [knob["name"] for knob in told["knobs"]] == ["hue", "x"]
+    code, _, errors = run("measure", "knobs", "aviary", "--knob", "hues", "--count", "8")
+    assert code == 2 and "did you mean 'hue'?" in errors
+
+
 @pytest.mark.slow
 def test_measured_knobs_follow_the_documented_schema(folder, made):
     told = json.loads(made("measure", "knobs", "aviary", "--count", "8", "--csv", "card.csv", "--json"))

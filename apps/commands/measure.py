@@ -30,6 +30,9 @@ measure = typer.Typer(help="Measure what knobs do, how good and various pictures
 @measure.command("knobs")
 def knobs_(
     generator: typed.GeneratorName,
+    knob: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A knob to score; may be repeated; by default all.")
+    ] = None,
     knobs: typed.KnobFile = None,
     count: Annotated[
         int, typer.Option(metavar="N", help="How many samples to judge on; no finder ever saw them.")
@@ -52,7 +55,7 @@ def knobs_(
     device: typed.Device = "auto",
     as_json: typed.Json = False,
 ) -> None:
-    """Score every knob: how well it turns its attribute, what leaks into others, how far it reaches.
+    """Score knobs: how well it turns its attribute, what leaks into others, how far it reaches.
 
     Example: steer measure knobs aviary-biggan
     """
@@ -68,7 +71,7 @@ def knobs_(
     model = load_generator(generator, device)
     model = read_asked(prompt, unasked, model.with_sampler(read_sampler(steps, model)))
     given = read_knobs(knobs, model)
-    fitting = KnobSet({name: read_knob(name, given, model, insist) for name in given}, given.report)
+    fitting = KnobSet({name: read_knob(name, given, model, insist) for name in knob or given}, given.report)
     with progress("judging") as report:
         card = scorecard(model, fitting, seeds=count, measurer=judge, progress=report)
     if as_json:
