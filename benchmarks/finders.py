@@ -119,6 +119,7 @@ FIELDS: Mapping[str, Mapping[str, Callable[[Generator], KnobSet]]] = {
         "jacobian": untold("jacobian", space="z"),
     },
     "aviary-ddim": {
+        "probe of captions": told("probe", space="prompt", source="words", disentangle=False),
         "probe of words": told("probe", space="prompt", samples=400, disentangle=False),
         "contrast of words": phrased,
         "probe of bottleneck": told("probe", space="bottleneck", samples=400, disentangle=False),
