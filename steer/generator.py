@@ -455,12 +455,13 @@ class Generator:
         own = latent.anchor.sampler if latent.anchor else None
         if own is not None and sampler not in (None, own):
             raise BadInput(
-                f"the picture was inverted with {own}, and its way stands for no other; invert it with {sampler}, or "
-                "take latent.without_anchor()"
+                f"the picture was inverted in {own.steps} steps ({own.spacing}), and its way stands for no others; "
+                f"leave sampler= (--steps) out, invert it in {sampler.steps}, or take latent.without_anchor()"
             )
         return own or sampler or self.sampler
 
     def _check_sampler(self, sampler: Sampler | None) -> None:
+        expect(sampler, Sampler | None, "steps are chosen by sampler=steer.Sampler(steps=20)")
         if sampler is not None and not self.backend.samplers:
             raise BadInput(
                 f"'{self.name}' makes a picture in one go and has no choice of steps; leave sampler= (--steps) out"

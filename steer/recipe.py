@@ -170,7 +170,10 @@ class Recipe(Record):
         else:
             text = read_recipe_text(path)
         if text is None:
-            raise BadInput(f"'{path}' carries no recipe; only files made by this toolkit do, and lose it when edited")
+            raise BadInput(
+                f"'{path}' carries no recipe; only files made by this toolkit do, and lose it when edited. "
+                "A picture from elsewhere is taken in by: steer invert GENERATOR FILE --out OTHER"
+            )
         return cls.parse(text)._with_sources(lambda source: source.fetched(path.parent))
 
     def _with_sources(self, change: Callable[[SourceRecord], SourceRecord]) -> "Recipe":

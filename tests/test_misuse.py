@@ -217,3 +217,8 @@ def test_a_name_that_is_nearly_right_is_answered_by_the_right_one(birds):
 def test_a_sampler_of_anything_but_numbers_is_refused(make, said):
     with pytest.raises(SteerError, match=said):
         make()
+
+
+def test_steps_that_are_no_sampler_are_told_how_they_are_chosen(birds, latent):
+    with pytest.raises(SteerError, match=r"steps are chosen by sampler=steer.Sampler\(steps=20\), not 20"):
+        birds.decode(latent, sampler=20)

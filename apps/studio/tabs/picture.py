@@ -251,8 +251,8 @@ def report_html(model: Model | None, prepared: Prepared | None, inverted: Invert
     )
     warning = (
         f'<p class="warning" role="alert"><b>Outside what {escape(model.generator.name)} knows.</b> It looks unlike '
-        "everything that the generator was taught, so it will find its nearest picture rather than yours, and knobs "
-        "may do other things than they say.</p>"
+        "everything that the generator was taught. It may find its nearest picture rather than yours, and knobs may do "
+        "other things than they say, or nothing.</p>"
     )
     said = "".join(f'<p class="complaint">{escape(_sentence(each))}</p>' for each in complaints)
     return f'<section class="facts"><h2>{head}</h2>{warning if outside else ""}{said}<dl>{lines}</dl></section>'
