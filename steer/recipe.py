@@ -171,8 +171,7 @@ class Recipe(Record):
             text = read_recipe_text(path)
         if text is None:
             raise BadInput(
-                f"'{path}' carries no recipe; only files made by this toolkit do, and lose it when edited. "
-                "A picture from elsewhere is taken in by: steer invert GENERATOR FILE --out OTHER"
+                f"'{path}' carries no recipe, as files made here do; take other pictures in with: steer invert"
             )
         return cls.parse(text)._with_sources(lambda source: source.fetched(path.parent))
 
