@@ -215,7 +215,7 @@ def test_other_steps_than_those_of_its_inversion_are_refused(folder, run, made):
     knob = ("--knob", "north", "--knobs", "north.safetensors")
     code, _, errors = run("strip", "model", "--picture", "f.png", *knob, "--steps", "2", *SHEET)
     assert code == 2
-    assert "steps=4" in errors
+    assert "inverted in 4 steps" in errors
 
 
 def test_a_folder_as_diffusers_saves_it_is_a_generator(folder, made):

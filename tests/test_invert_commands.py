@@ -146,3 +146,11 @@ class TestDoctor:
         code, _, errors = run("doctor", "empty")
         assert code == 2
         assert "config.json" in errors
+
+
+def test_turns_that_a_picture_carries_are_left_out_and_that_is_said(folder, made, run):
+    made("sample", "aviary", "--seeds", "3", "--turn", "hue=90", "--bare", "--out", "turned.png")
+    code, _, errors = run("strip", "aviary", "--knob", "size", "--picture", "turned.png", "--out", "strip.png")
+    assert code == 0 and "the turns in 'turned.png' are left out: hue" in errors
+    made("sample", "aviary", "--seeds", "3", "--bare", "--out", "plain.png")
+    made("strip", "aviary", "--knob", "size", "--picture", "plain.png", "--out", "strip.png")

@@ -149,6 +149,9 @@ def read_latent(
     latent = recipe.latent(generator, insist=insist)
     if not insist:
         heed_edits(picture, recipe.image(generator))
+    turned = dict.fromkeys(record.turn().knob.name for record in (recipe.scene.turns if recipe.scene else ()))
+    if turned:
+        say_aside(f"the turns in '{picture}' are left out: {', '.join(turned)}; turn them again with --turn")
     return latent
 
 
