@@ -110,7 +110,7 @@ class TestAnchoredRun:
         assert float(amount.grad.abs()) > 0
 
     def test_another_sampler_is_refused_with_both_named(self, inverted, generator):
-        with pytest.raises(BadInput, match=r"steps=20.*steps=10.*without_anchor"):
+        with pytest.raises(BadInput, match=r"in 20 steps .* in 10, .*without_anchor"):
             generator.decode(inverted.latent, sampler=steer.Sampler(10))
         assert generator.decode(inverted.latent.without_anchor(), sampler=steer.Sampler(10)).shape == (1, *SHAPE)
 
