@@ -84,13 +84,12 @@ def described(generator: Generator, picture: Tensor) -> dict[str, str]:
 
     Empty where the generator takes no words, or its measurer knows none, or no such picture.
     """
-    told = next((name for name, condition in generator.conditions.items() if condition.kind == "text"), None)
-    if told is None:
+    if generator.words is None:
         return {}
     measurer = load_measurer(generator.backend.measurer)
     if not isinstance(measurer, Worded) or float(measurer.in_domain(picture)[0]) < FAMILIAR:
         return {}
-    return {told: measurer.describe(picture)[0]}
+    return {generator.words: measurer.describe(picture)[0]}
 
 
 def invert(model: Model, picture: Prepared, condition: dict[str, str], progress: Progress | None = None) -> Inverted:

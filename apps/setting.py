@@ -86,7 +86,7 @@ class Model:
     @cached_property
     def caption(self) -> Condition | None:
         """The condition that says in words what to draw, if there is one."""
-        return next((each for each in self.generator.conditions.values() if each.kind == "text"), None)
+        return self.generator.conditions[self.generator.words] if self.generator.words else None
 
     def suggested(self, seed: int) -> dict[str, str]:
         """Return words to ask for, under the name of their condition; empty where nobody knows what could be said."""

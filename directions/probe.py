@@ -215,11 +215,11 @@ class Probe:
     ) -> "_Table":
         """Label samples by the words that each was asked for in."""
         measurer = labeller(generator)
-        told = next((name for name, condition in generator.conditions.items() if condition.kind == "text"), None)
-        if told is None or not isinstance(measurer, Worded):
+        if generator.words is None or not isinstance(measurer, Worded):
             raise BadInput(f"nobody knows what words '{generator.name}' could be asked in; leave source='{WORDS}' out")
         latent, _, parts, edges = self._read(generator, seeds, None, progress, len(names))
-        asked = {name: each.double().numpy() for name, each in measurer.meaning(latent.condition[told]).items()}
+        words = latent.condition[generator.words]
+        asked = {name: each.double().numpy() for name, each in measurer.meaning(words).items()}
         meant = {name: each for name, each in asked.items() if np.isfinite(each).all()}
         wanted = tuple(name for name in _wanted(names, measurer) if names != ("all",) or name in meant)
         for name in wanted:

@@ -46,11 +46,10 @@ def worded(generator: Generator) -> Generator:
     Unasked, it would draw every sample from the same words, and a knob in words had nothing to start from. Where
     something is asked already, or its measurer knows no words, the generator itself.
     """
-    told = [name for name, condition in generator.conditions.items() if condition.kind == "text"]
-    if generator.asked is not None or not told:
+    if generator.asked is not None or generator.words is None:
         return generator
     measurer = load_measurer(generator.backend.measurer)
-    return generator.with_condition({told[0]: measurer.captions}) if isinstance(measurer, Worded) else generator
+    return generator.with_condition({generator.words: measurer.captions}) if isinstance(measurer, Worded) else generator
 
 
 def labeller(generator: Generator) -> Measurer:

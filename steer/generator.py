@@ -175,6 +175,11 @@ class Generator:
                 asked[name] = [choose_words(entry, seed) for entry, seed in zip(entries, numbers, strict=True)]
         return self.backend.sample(numbers, condition=asked, truncation=float(truncation)).to(self.device)
 
+    @property
+    def words(self) -> str | None:
+        """The name of the condition that says in words what to draw; None where there is none."""
+        return next((name for name, condition in self.conditions.items() if condition.kind == "text"), None)
+
     def entries(self, condition: Mapping[str, Asked | Sequence[Asked]] | None, count: int) -> dict[str, list[str]]:
         """Write down what is asked for, an entry for each of ``count`` rows, as latents and recipes hold it.
 

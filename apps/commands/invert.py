@@ -83,9 +83,8 @@ def invert(
     if as_json:
         say_json({"out": str(out), "generator": model.name, "seen": seen, **found.report.record()})
         return
-    told = [each.name for each in model.conditions.values() if each.kind == "text"]
-    if told and not seen and prompt is None:
-        say(f"nothing is said of what it shows, so knobs in words have little to turn; say it with --{told[0]}")
+    if model.words and not seen and prompt is None:
+        say(f"nothing is said of what it shows, so knobs in words have little to turn; say it with --{model.words}")
     for name, words in seen.items():
         say(f"asked for by what is seen: --{name} '{words}'; say it better, or leave it out with --unasked")
     for line in _lines(found.report):
