@@ -51,7 +51,7 @@ def held(gate: Path) -> Iterator[None]:
 def choose(page: Any, field: str, choice: str) -> None:
     """Choose something from a list that drops down."""
     page.locator(f"{field} input").click()
-    page.locator(f'[data-testid="dropdown-option"][aria-label="{choice}"]').click()
+    page.locator(f'{field} [data-testid="dropdown-option"][aria-label="{choice}"]').click()
 
 
 def wait_until(page: Any, true: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
