@@ -1,7 +1,6 @@
 """The command `steer`: verbs, exit codes, and every mistake in one line."""
 
 import errno
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -110,8 +109,7 @@ def _run(arguments: list[str]) -> int:
         if error.name is None or error.name.partition(".")[0] == "steer":
             return _defect()
         return _complain(f"the package '{error.name}' is not installed; pip install '{error.name}'", MISTAKE)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes it once more
+    except SystemExit:  # so typer ends what nobody reads any longer
         return CUT_OFF
     except OSError as error:
         if error.errno not in UNUSABLE:

@@ -1,5 +1,6 @@
 """Stopping a command by a signal: one line, the shell's exit code, and nothing half-written."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import pytest
 
 HEED = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
 """Undoes what a shell does to a program in the background: it has Ctrl-C ignored."""
+
+STEER = "import sys; from steer.apps.start import main; sys.exit(main())"
 
 STOPPED_AT_AN_IMPORT = """
 import os, signal, sys
@@ -63,9 +66,8 @@ def test_the_keyboard_stops_a_command_with_one_line_while_it_is_still_importing(
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_stopped_film_leaves_no_file(tmp_path, number, code):
-    program = HEED + "import sys; from steer.apps.start import main; sys.exit(main())"
     words = ["walk", "aviary", "--knob", "hue", "--seeds", "0", "--seconds", "600", "--out", str(tmp_path / "f.gif")]
-    with subprocess.Popen([sys.executable, "-c", program, *words], stderr=subprocess.PIPE, text=True) as filming:
+    with subprocess.Popen([sys.executable, "-c", HEED + STEER, *words], stderr=subprocess.PIPE, text=True) as filming:
         while not any(path.stat().st_size for path in tmp_path.iterdir()):  # until frames are written
             assert filming.poll() is None
             time.sleep(0.05)
@@ -76,3 +78,28 @@ def test_a_stopped_film_leaves_no_file(tmp_path, number, code):
             filming.kill()
     assert (filming.returncode, errors) == (code, "steer: stopped; nothing half-written is left\n")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("unread", [False, True])
+def test_a_studio_that_is_stopped_ends_in_a_line_whether_or_not_anybody_reads_what_it_prints(unread):
+    command = [sys.executable, "-c", STEER, "studio", "aviary", "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as studio:
+        try:
+            assert any("share=True" in line for line in iter(studio.stdout.readline, ""))  # the last that it says
+            time.sleep(1)
+            if unread:
+                studio.stdout.close()
+            studio.send_signal(signal.SIGTERM)
+            errors = studio.stderr.read()
+            assert (studio.wait(timeout=120), errors) == (143, "steer: stopped; nothing half-written is left\n")
+        finally:
+            studio.kill()
+
+
+def test_what_is_printed_into_a_pipe_that_nobody_reads_ends_quietly():
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-c", STEER, "list", "generators"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=300)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")

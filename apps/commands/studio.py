@@ -48,7 +48,7 @@ def studio(
     # where it takes one all the same, wait in vain: a pass of a diffusion model then takes up to ten times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     with _unswept():
-        from steer.apps.studio import launch
+        from steer.apps.studio import launch, stay
 
         page = launch(
             generator,
@@ -59,7 +59,7 @@ def studio(
             open_browser=not no_browser and _has_screen(),
             block=False,
         )
-    page.block_thread()
+    stay(page)
 
 
 @contextmanager

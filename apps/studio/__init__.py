@@ -10,6 +10,6 @@ os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", f"{10**9}")
 os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
 
 with without_stubs():
-    from steer.apps.studio.serving import build, launch
+    from steer.apps.studio.serving import build, launch, stay
 
-__all__ = ["build", "launch"]
+__all__ = ["build", "launch", "stay"]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from itertools import dropwhile
 from pathlib import Path
 from threading import Thread
+from time import sleep
 from typing import Any
 
 import gradio as gr
@@ -28,6 +29,9 @@ PORTS_TRIED = 100
 LARGEST_UPLOAD = "32mb"
 SWEEP_EVERY, SWEEP_AFTER = 60, 600
 """Seconds between two sweeps of the server's temporary files, and how old a file is then."""
+
+PAUSE = 0.1
+"""Seconds between two looks at whether the page is still served."""
 
 FOLDER = Path(__file__).parent
 SCRIPTS = ("studio.js", "pump.js", "view.js", "board.js", "dial.js", "pad.js", "colour.js", "drawing.js")
@@ -136,8 +140,17 @@ def launch(
         raise BadInput(f"{where} of {host} can be used ({error}); choose another with --port") from error
     sys.stdout.flush()  # whoever reads the address through a pipe waits for it
     if block:
-        demo.block_thread()
+        stay(demo)
     return demo
+
+
+def stay(page: gr.Blocks) -> None:
+    """Wait until a page that is served is closed; where the process is stopped before, close it."""
+    try:
+        while page.is_running:
+            sleep(PAUSE)
+    finally:
+        page.close(verbose=False)
 
 
 def look() -> dict[str, Any]:
